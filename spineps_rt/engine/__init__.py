@@ -1,0 +1,1 @@
+"""Engines: one interface over ONNX Runtime, OpenVINO and TensorRT."""

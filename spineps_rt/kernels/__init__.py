@@ -1,0 +1,1 @@
+"""Numba kernels: one idea a file, arrays in and arrays out."""

@@ -1,0 +1,1 @@
+"""A procedural spine with its truth, and an MR image of it."""
