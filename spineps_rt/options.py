@@ -1,0 +1,95 @@
+"""What may be chosen, one frozen dataclass a stage; every default is SPINEPS 2.1.3's unless its line says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+DEVICES = ("auto", "cpu", "openvino", "onnx", "cuda", "tensorrt")
+"""What an engine may be asked for; ``auto`` takes the fastest that works here and says which it was."""
+
+
+@dataclass(frozen=True)
+class PreprocessOptions:
+    """Intensities and margins before the semantic network (SPINEPS ``preprocess_input``)."""
+
+    normalise: bool = True
+    """Map the intensities to 0..1500."""
+    crop: bool = True
+    """Work inside the box of the voxels above zero."""
+    pad: int = 4
+    """Voxels added on every side, in the input's own grid."""
+    bias_field: bool = False
+    """Correct the bias field (N4). SPINEPS does; this runtime cannot yet, so asking for it is an error."""
+
+
+@dataclass(frozen=True)
+class SemanticOptions:
+    """Semantic network and the cleaning of its mask (SPINEPS ``predict_semantic_mask``)."""
+
+    step: float | None = None
+    """Tile step as a fraction of the patch; None takes the model's."""
+    clean_small_components: bool = True
+    """Delete components below 30 reference voxels."""
+    clean_beyond_largest_box: bool = True
+    """Delete what lies outside the growing box around the largest component."""
+    remove_inferior_beyond_canal: bool = False
+    """Delete everything but the sacrum that lies 64 mm beyond the canal's ends."""
+    fill_holes: bool = True
+    """Fill holes of bodies, canal, cord and discs."""
+
+
+@dataclass(frozen=True)
+class InstanceOptions:
+    """Vertebra cutouts, their network and the merging of its answers (SPINEPS ``predict_instance_mask``)."""
+
+    clean_corpora: bool = True
+    """Clean the bodies before their centres are sought."""
+    split_merged_corpora: bool = True
+    """Split bodies that grew together."""
+    largest_components: int = 0
+    """Keep that many components of each cutout's answer; 0 keeps all."""
+    clean_small_components: bool = True
+    """Delete small components of the merged mask."""
+    fill_holes: bool = True
+    """Fill holes of every vertebra."""
+
+
+@dataclass(frozen=True)
+class ReconcileOptions:
+    """How the two masks clean each other in the input's space (SPINEPS ``phase_postprocess_combined``)."""
+
+    clean_instances_by_semantics: bool = True
+    """Remove instance voxels outside the semantic mask."""
+    assign_missing_components: bool = True
+    """Give a vertebra's structure without instance to a neighbour, or delete it."""
+    fix_articular_inconsistency: bool = True
+    """Name articular processes after the instance that they overlap most."""
+    merge_split_vertebrae: bool = True
+    """Join two instances without a disc between them."""
+    fix_posterior_instances: bool = True
+    """Move posterior elements that got their neighbour's instance."""
+    first_vertebra: int = 2
+    """Instance id of the topmost vertebra; C2, because the embedded models know no C1."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where the networks run."""
+
+    device: str = "auto"
+    """One of :data:`DEVICES`. Asking for one and not getting it is an error."""
+    threads: int = 0
+    """CPU threads; 0 takes every core."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that may be chosen for one run."""
+
+    preprocess: PreprocessOptions = field(default_factory=PreprocessOptions)
+    semantic: SemanticOptions = field(default_factory=SemanticOptions)
+    instance: InstanceOptions = field(default_factory=InstanceOptions)
+    reconcile: ReconcileOptions = field(default_factory=ReconcileOptions)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    any_plane: bool = False
+    """Accept slices in another plane than the model's (SPINEPS ``ignore_compatibility_issues``)."""
