@@ -1,4 +1,4 @@
-"""What may be chosen, one frozen dataclass a stage; every default is SPINEPS 2.1.3's unless its line says otherwise."""
+"""What may be chosen, one frozen dataclass a stage; defaults are those of SPINEPS 2.1.3 but where noted."""
 
 from __future__ import annotations
 

@@ -1,0 +1,190 @@
+"""Turn cuts into panels: a grey image, coloured masks with smooth edges over it, marks and names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from spineps_rt.report.colours import RGB
+from spineps_rt.report.cuts import Cut
+
+BACKGROUND: RGB = (13, 15, 18)
+INK: RGB = (236, 238, 242)
+FAINT: RGB = (150, 156, 166)
+MARK: RGB = (255, 214, 102)
+_FILL = 0.44
+_DIM = 0.88
+"""The image is dimmed under a mask, so that colour also shows on bright fluid."""
+_SUPERSAMPLE = 2
+_MARGIN = 2
+
+
+@dataclass(frozen=True)
+class Name:
+    """A vertebra's name and where it stands, in pixels of its panel."""
+
+    text: str
+    x: float
+    y: float
+    colour: RGB
+
+
+@lru_cache(maxsize=32)
+def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own typeface, so that no font file is needed."""
+    return ImageFont.load_default(size)
+
+
+def grey_panel(cut: Cut, window: tuple[float, float], size: tuple[int, int]) -> Image.Image:
+    """Resize a cut's image to ``size`` and window it.
+
+    Args:
+        cut: The cut.
+        window: Intensities shown as black and as white.
+        size: Width and height in pixels.
+
+    Returns:
+        RGB image.
+    """
+    resized = np.asarray(Image.fromarray(cut.image).resize(size, Image.Resampling.BICUBIC))
+    low, high = window
+    shown = np.clip((resized - low) / max(high - low, 1e-6), 0, 1) ** 0.9
+    grey = (shown * 255).astype(np.uint8)
+    return Image.fromarray(np.repeat(grey[..., None], 3, axis=2))
+
+
+def _smooth_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Enlarge a label cut: each pixel takes the label whose interpolated share is largest."""
+    height, width = size[1], size[0]
+    present = np.unique(labels)
+    best = np.zeros((height, width), np.float32)
+    answer = np.zeros((height, width), np.int64)
+    scale = height / labels.shape[0], width / labels.shape[1]
+    for label in present:
+        mask = labels == label
+        rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+        top, bottom = max(rows[0] - _MARGIN, 0), min(rows[-1] + 1 + _MARGIN, labels.shape[0])
+        left, right = max(columns[0] - _MARGIN, 0), min(columns[-1] + 1 + _MARGIN, labels.shape[1])
+        y0, y1, x0, x1 = (
+            round(top * scale[0]),
+            round(bottom * scale[0]),
+            round(left * scale[1]),
+            round(right * scale[1]),
+        )
+        share = Image.fromarray(mask.astype(np.float32)).resize(
+            (x1 - x0, y1 - y0),
+            Image.Resampling.BICUBIC,
+            box=(x0 / scale[1], y0 / scale[0], x1 / scale[1], y1 / scale[0]),
+        )
+        window = np.s_[y0:y1, x0:x1]
+        won = np.asarray(share) > best[window]
+        best[window][won] = np.asarray(share)[won]
+        answer[window][won] = label
+    return answer
+
+
+def overlay(panel: Image.Image, labels: np.ndarray, colour: Callable[[int], RGB]) -> Image.Image:
+    """Lay a label cut over a panel: translucent inside, a solid line where labels meet.
+
+    The edges are interpolated for the eye; the masks on disk keep their voxels.
+
+    Args:
+        panel: RGB image.
+        labels: Integer (rows, columns), same field of view as the panel.
+        colour: Gives a label's colour.
+
+    Returns:
+        A new RGB image.
+    """
+    size = panel.width * _SUPERSAMPLE, panel.height * _SUPERSAMPLE
+    large = _smooth_labels(labels, size)
+    present, index = np.unique(large, return_inverse=True)
+    palette = np.array([colour(int(v)) if v else (0, 0, 0) for v in present], np.uint8)
+    edge = np.zeros(large.shape, bool)
+    for axis in (0, 1):
+        differs = np.diff(large, axis=axis) != 0
+        edge[tuple(slice(1, None) if a == axis else slice(None) for a in (0, 1))] |= differs
+        edge[tuple(slice(None, -1) if a == axis else slice(None) for a in (0, 1))] |= differs
+    alpha = np.where(large > 0, np.where(edge, 0.95, _FILL), 0.0)
+    mask = Image.fromarray((alpha * 255).astype(np.uint8)).resize(panel.size, Image.Resampling.BOX)
+    paint = palette[index.reshape(large.shape)]
+    premultiplied = (paint * alpha[..., None]).astype(np.float32)
+    channels = [
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(premultiplied[..., c])).resize(
+                panel.size, Image.Resampling.BOX
+            )
+        )
+        for c in range(3)
+    ]
+    share = np.asarray(mask, np.float32)[..., None] / 255
+    dim = np.where(share > 0, _DIM, 1.0)
+    mixed = np.asarray(panel, np.float32) * dim * (1 - share) + np.stack(channels, axis=2)
+    return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
+
+
+def _write(
+    draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, *, size: int, anchor: str
+) -> None:
+    outline = max(2, size // 8)
+    draw.text(
+        place,
+        text,
+        anchor=anchor,
+        font=font(size),
+        fill=(255, 255, 255),
+        stroke_width=outline,
+        stroke_fill=(0, 0, 0),
+    )
+
+
+def write_names(panel: Image.Image, names: list[Name], *, size: int) -> None:
+    """Write names onto a panel; where they would crowd, at its left edge with a leader line.
+
+    Args:
+        panel: RGB image, drawn on in place.
+        names: What to write where.
+        size: Height of the letters in pixels.
+    """
+    draw = ImageDraw.Draw(panel)
+    ordered = sorted(names, key=lambda name: name.y)
+    gaps = [b.y - a.y for a, b in pairwise(ordered)]
+    crowded = bool(gaps) and min(gaps) < 1.25 * size
+    y = -1e9
+    for name in ordered:
+        if not crowded:
+            _write(draw, (name.x, name.y), name.text, size=size, anchor="mm")
+            continue
+        y = max(name.y, y + size * 1.05)
+        draw.line([(6 + 2.2 * size, y), (name.x, name.y)], fill=name.colour, width=1)
+        draw.ellipse([name.x - 2, name.y - 2, name.x + 2, name.y + 2], fill=(255, 255, 255))
+        _write(draw, (6, y), name.text, size=size, anchor="lm")
+
+
+def write_marks(panel: Image.Image, left: str, right: str) -> None:
+    """Mark head and foot in the middle, both sides in the lower corners."""
+    draw = ImageDraw.Draw(panel)
+    width, height = panel.size
+    places = (("H", width / 2, 5, "ma"), ("F", width / 2, height - 5, "md"))
+    places += ((left, 6, height - 5, "ld"), (right, width - 6, height - 5, "rd"))
+    for text, x, y, anchor in places:
+        draw.text(
+            (x, y), text, anchor=anchor, font=font(17), fill=MARK, stroke_width=2, stroke_fill=(0, 0, 0)
+        )
+
+
+def write_scale(panel: Image.Image, pixels_per_mm: float) -> None:
+    """Draw a bar of five centimetres into the panel's upper left corner."""
+    draw = ImageDraw.Draw(panel)
+    length = 50 * pixels_per_mm
+    if length > 0.45 * panel.width:
+        return
+    draw.line([(10, 14), (10 + length, 14)], fill=MARK, width=2)
+    for x in (10, 10 + length):
+        draw.line([(x, 10), (x, 18)], fill=MARK, width=2)
+    draw.text((10, 22), "5 cm", font=font(15), fill=MARK, stroke_width=2, stroke_fill=(0, 0, 0))

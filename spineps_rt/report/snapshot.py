@@ -1,0 +1,202 @@
+"""The snapshot: the spine cut along its own curve, alone and with its masks, on one picture."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from spineps_rt.labels import ENDPLATE_STRUCTURES, STRUCTURES, VERTEBRAE
+from spineps_rt.report.colours import RGB, instance_colour, structure_colour
+from spineps_rt.report.cuts import Centreline, Cut, cut_along, find_centreline
+from spineps_rt.report.drawing import (
+    BACKGROUND,
+    FAINT,
+    INK,
+    Name,
+    font,
+    grey_panel,
+    overlay,
+    write_marks,
+    write_names,
+    write_scale,
+)
+from spineps_rt.volume import Volume, reorient
+
+_HEIGHT = 960
+_MAX_SCALE = 4.0
+_GAP = 14
+_MARGIN = 28
+_HEADER = 92
+_ABOVE_MM, _BESIDE_MM, _FRONT_MM, _BACK_MM = 18.0, 22.0, 34.0, 16.0
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What is written around the panels."""
+
+    title: str
+    """The scan's file name."""
+    subtitle: str
+    """What was found."""
+    footer: str
+    """Model, version, warning."""
+
+
+def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, caption: Caption) -> bytes:
+    """Draw the snapshot.
+
+    Args:
+        image: The scan, any orientation.
+        semantic: uint8 mask on the scan's grid.
+        instances: uint16 mask on the scan's grid.
+        caption: Title, subtitle and footer.
+
+    Returns:
+        A PNG file's bytes.
+    """
+    turned = [reorient(volume, ("P", "I", "R")) for volume in (image, semantic, instances)]
+    spacing = turned[0].spacing
+    arrays = tuple(volume.array for volume in turned)
+    line = find_centreline(arrays[1], arrays[2], spacing=spacing[1])
+    sagittal = cut_along(arrays, line.right, axis=2, spacing=spacing)  # type: ignore[arg-type]
+    coronal = cut_along(arrays, line.posterior, axis=0, spacing=spacing)  # type: ignore[arg-type]
+    rows = _span(arrays[2].any(axis=(0, 2)) | arrays[1].any(axis=(0, 2)), spacing[1], _ABOVE_MM, _ABOVE_MM)
+    side = _window(sagittal, rows, (_FRONT_MM, _BACK_MM))
+    front = _window(coronal, rows, (_BESIDE_MM, _BESIDE_MM))
+    scale = min(_HEIGHT / ((rows.stop - rows.start) * spacing[1]), _MAX_SCALE)
+    names = _places(line, arrays[2].shape[2])
+    window = _brightness(side.cut.image)
+    panels = []
+    for view, places, plane, sides in (
+        (side, names[0], "sagittal", "AP"),
+        (front, names[1], "coronal", "RL"),
+    ):
+        row = _row(view, places, scale=scale, window=window)
+        for panel in row:
+            write_marks(panel, *sides)
+        panels += list(zip((plane, "vertebrae", "structures"), row))
+    write_scale(panels[0][1], scale)
+    page = _page(panels, caption, np.union1d(side.cut.semantic, front.cut.semantic))
+    stream = io.BytesIO()
+    page.save(stream, format="PNG")
+    return stream.getvalue()
+
+
+@dataclass(frozen=True)
+class _View:
+    """A cut, cropped, with the row and column where the crop starts."""
+
+    cut: Cut
+    top: int
+    left: int
+
+
+def _span(present: np.ndarray, spacing: float, before: float, after: float) -> slice:
+    found = np.nonzero(present)[0]
+    if not len(found):
+        return slice(0, len(present))
+    start, stop = found[0] - round(before / spacing), found[-1] + 1 + round(after / spacing)
+    return slice(max(int(start), 0), min(int(stop), len(present)))
+
+
+def _window(cut: Cut, rows: slice, margins: tuple[float, float]) -> _View:
+    shown = (cut.semantic[rows] > 0).any(axis=0) | (cut.instances[rows] > 0).any(axis=0)
+    columns = _span(shown, cut.spacing[1], *margins)
+    part = replace(
+        cut,
+        image=cut.image[rows, columns],
+        semantic=cut.semantic[rows, columns],
+        instances=cut.instances[rows, columns],
+    )
+    return _View(part, rows.start, columns.start)
+
+
+def _places(
+    line: Centreline, width: int
+) -> tuple[dict[int, tuple[float, float]], dict[int, tuple[float, float]]]:
+    """Row and column of each vertebra's name in the sagittal and in the coronal cut."""
+    sagittal = {v: (i, p) for v, (p, i, _) in line.vertebrae.items()}
+    coronal = {v: (i, width - 1 - r) for v, (_, i, r) in line.vertebrae.items()}
+    return sagittal, coronal
+
+
+def _row(
+    view: _View, places: dict[int, tuple[float, float]], *, scale: float, window: tuple[float, float]
+) -> list[Image.Image]:
+    """Image alone, vertebrae over it, structures over it."""
+    cut = view.cut
+    height, width = (max(8, round(n * mm * scale)) for n, mm in zip(cut.image.shape, cut.spacing))
+    plain = grey_panel(cut, window, (width, height))
+    vertebrae = overlay(plain, cut.instances, instance_colour)
+    structures = overlay(plain, cut.semantic, structure_colour)
+    pixel = cut.spacing[0] * scale, cut.spacing[1] * scale
+    names = [
+        Name(
+            VERTEBRAE[v],
+            (column + 0.5 - view.left) * pixel[1],
+            (row + 0.5 - view.top) * pixel[0],
+            instance_colour(v),
+        )
+        for v, (row, column) in places.items()
+    ]
+    size = min(32, max(13, round(7.5 * scale)))
+    if width > 5 * size:
+        write_names(vertebrae, names, size=size)
+    return [plain, vertebrae, structures]
+
+
+def _brightness(image: np.ndarray) -> tuple[float, float]:
+    """Intensities to show as black and white; one pair for both cuts, so that they look alike."""
+    signal = image[image > 0]
+    low, high = np.percentile(signal, (1, 99.5)) if signal.size else (0.0, 1.0)
+    return float(low), float(high)
+
+
+def _legend(present: np.ndarray) -> list[tuple[str, RGB]]:
+    table = {**STRUCTURES, **ENDPLATE_STRUCTURES}
+    return [(structure.name, structure.colour) for label, structure in table.items() if label in present]
+
+
+def _flow(
+    items: list[tuple[str, RGB]], width: int, measure: Callable[[str], float]
+) -> list[tuple[float, int]]:
+    """Place legend entries left to right, line by line: x in pixels and line number."""
+    places, x, line = [], 0.0, 0
+    for text, _ in items:
+        advance = measure(text) + 46
+        if x + advance > width and x > 0:
+            x, line = 0.0, line + 1
+        places.append((x, line))
+        x += advance
+    return places
+
+
+def _page(panels: list[tuple[str, Image.Image]], caption: Caption, present: np.ndarray) -> Image.Image:
+    """Put header, panels, legend and footer on one page."""
+    slots = [max(panel.width, math.ceil(font(16).getlength(title))) + _GAP for title, panel in panels]
+    inner = max(sum(slots) - _GAP, 900)
+    top = _HEADER + 26
+    below = top + max(panel.height for _, panel in panels) + 20
+    legend = _legend(present)
+    places = _flow(legend, inner, lambda text: font(16).getlength(text))
+    bottom = below + 28 * (places[-1][1] + 1 if places else 0)
+    page = Image.new("RGB", (inner + 2 * _MARGIN, bottom + 44), BACKGROUND)
+    draw = ImageDraw.Draw(page)
+    draw.text((_MARGIN, 20), caption.title, font=font(28), fill=INK)
+    draw.text((_MARGIN, 58), caption.subtitle, font=font(18), fill=FAINT)
+    x = _MARGIN
+    for (title, panel), slot in zip(panels, slots):
+        draw.text((x, _HEADER + 2), title, font=font(16), fill=FAINT)
+        page.paste(panel, (x, top))
+        x += slot
+    for (text, colour), (offset, line) in zip(legend, places):
+        left, upper = _MARGIN + offset, below + 28 * line
+        draw.rounded_rectangle([left, upper + 2, left + 16, upper + 18], radius=4, fill=colour)
+        draw.text((left + 24, upper + 10), text, font=font(16), fill=INK, anchor="lm")
+    draw.text((_MARGIN, bottom + 14), caption.footer, font=font(15), fill=FAINT)
+    return page
