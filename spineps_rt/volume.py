@@ -1,0 +1,271 @@
+"""Volume: an array on a grid in space, and what moves it between grids.
+
+Every function returns a new Volume (or the very one it was given, where nothing had to change) and never
+writes into an array that it was handed. Shapes, affines and voxels agree with TPTBox 1.1.0, which
+SPINEPS 2.1.3 uses: cubic splines for images, nearest neighbour for label maps, edges repeated outwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from nibabel import orientations
+
+from spineps_rt import geometry
+from spineps_rt.errors import ContractError, DimensionError, EmptyImageError, GeometryError
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A 3-D array and its place in space.
+
+    Raises:
+        DimensionError: The array is not three-dimensional or an axis has no voxel.
+        GeometryError: The affine is unusable (see :func:`spineps_rt.geometry.checked_affine`).
+    """
+
+    array: np.ndarray
+    """3-D image or label map."""
+    affine: np.ndarray
+    """(4, 4) float64, voxel index -> mm, NIfTI world axes."""
+    header: Any = None
+    """nibabel header of the file that it came from; it follows the volume unchanged."""
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 3 or 0 in self.array.shape:
+            raise DimensionError(f"a volume has three axes; got an array of shape {self.array.shape}")
+        object.__setattr__(self, "affine", geometry.checked_affine(self.affine))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels per axis."""
+        return self.array.shape  # type: ignore[return-value]
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimetres per voxel, rounded to 7 decimals as TPTBox does."""
+        return geometry.spacing(self.affine)
+
+    @property
+    def orientation(self) -> geometry.Codes:
+        """Axis codes, for instance ``("P", "I", "R")``."""
+        return geometry.orientation(self.affine)
+
+    def with_array(self, array: np.ndarray) -> Volume:
+        """Put another array on the same grid.
+
+        Raises:
+            ContractError: The shapes differ.
+        """
+        if array.shape != self.array.shape:
+            raise ContractError(f"the grid has shape {self.array.shape}; got an array of {array.shape}")
+        return Volume(array, self.affine, self.header)
+
+
+def reorient(volume: Volume, codes: Sequence[str]) -> Volume:
+    """Permute and flip the axes; no voxel changes its value or its place.
+
+    Args:
+        volume: Any orientation.
+        codes: The axis codes wanted, for instance ``("P", "I", "R")`` or ``"PIR"``.
+
+    Returns:
+        The volume with a C-contiguous array.
+
+    Raises:
+        ContractError: The codes are no orientation.
+    """
+    transform = geometry.reorientation(volume.affine, tuple(codes))  # type: ignore[arg-type]
+    _, affine = geometry.reoriented(volume.shape, volume.affine, transform)
+    array = orientations.apply_orientation(volume.array, transform)
+    return Volume(np.ascontiguousarray(array), affine, volume.header)
+
+
+def crop(volume: Volume, box: Box) -> Volume:
+    """Cut a box out; its voxels stay where they are in mm.
+
+    Args:
+        volume: Any volume.
+        box: Three slices without step, as :func:`bounding_box` returns; None means to the end.
+
+    Raises:
+        ContractError: The box is empty, steps, or does not lie within the volume.
+    """
+    start, stop = _bounds(volume.shape, box)
+    array = volume.array[tuple(slice(a, b) for a, b in zip(start, stop))]
+    return Volume(np.ascontiguousarray(array), geometry.shifted(volume.affine, start), volume.header)
+
+
+def paste(volume: Volume, box: Box, array: np.ndarray) -> Volume:
+    """Undo :func:`crop`: a copy of the volume with ``array`` in the box.
+
+    Raises:
+        ContractError: The box is not within the volume, or the array does not fill it.
+    """
+    start, stop = _bounds(volume.shape, box)
+    size = tuple(b - a for a, b in zip(start, stop))
+    if array.shape != size:
+        raise ContractError(f"the box holds {size} voxels; got an array of {array.shape}")
+    result = volume.array.copy()
+    result[tuple(slice(a, b) for a, b in zip(start, stop))] = array
+    return volume.with_array(result)
+
+
+def pad_to(volume: Volume, shape: Sequence[int], *, value: float | None = None) -> Volume:
+    """Pad to a shape, the volume in the middle (the odd voxel goes before it); crop where it is larger.
+
+    Cropping too is what TPTBox 1.1.0 ``pad_to`` does, whatever its ``crop`` argument says.
+
+    Args:
+        volume: Any volume.
+        shape: The three sizes wanted.
+        value: What the new voxels hold; None means the array's minimum, as TPTBox pads an image (it pads a
+            label map with 0).
+
+    Raises:
+        ContractError: The shape is not three positive sizes.
+    """
+    wanted = tuple(int(size) for size in shape)
+    if len(wanted) != 3 or min(wanted) < 1:
+        raise ContractError(f"a shape to pad to has three positive sizes; got {tuple(shape)}")
+    spare = [want - have for want, have in zip(wanted, volume.shape)]
+    before = [(gap + 1) // 2 if gap > 0 else -((1 - gap) // 2) for gap in spare]
+    fill = volume.array.min() if value is None else value
+    return _shift(volume, before, wanted, mode="constant", constant_values=fill)
+
+
+def bounding_box(array: np.ndarray, *, margin: float = 0, minimum: float = 0) -> Box:
+    """Box around the voxels above a value, as TPTBox ``compute_crop``.
+
+    Args:
+        array: 3-D.
+        margin: Voxels added on every side as far as the array goes; a fraction is cut off, as TPTBox does.
+        minimum: A voxel counts when it is larger.
+
+    Returns:
+        Three slices.
+
+    Raises:
+        EmptyImageError: No voxel is above ``minimum``.
+    """
+    inside: np.ndarray = array > minimum
+    projection = np.any(inside, axis=2)
+    profiles = (np.any(projection, axis=1), np.any(projection, axis=0), np.any(inside, axis=(0, 1)))
+    if not profiles[0].any():
+        raise EmptyImageError(f"no voxel is above {minimum:g}: there is nothing to crop to")
+    extra = int(margin)
+    ends = [np.flatnonzero(profile)[[0, -1]] for profile in profiles]
+    box = [
+        slice(max(int(low) - extra, 0), min(int(high) + extra + 1, size))
+        for (low, high), size in zip(ends, array.shape)
+    ]
+    return box[0], box[1], box[2]
+
+
+def rescale(volume: Volume, spacing: Sequence[float], *, labels: bool) -> Volume:
+    """Resample to another spacing; the first voxel's centre stays where it is (TPTBox ``NII.rescale``).
+
+    Args:
+        volume: Image or label map.
+        spacing: Three sizes in mm; -1 keeps an axis. Within 0.001 mm of the present ones nothing is done.
+        labels: Nearest neighbour for a label map, else a cubic spline.
+
+    Returns:
+        The volume with ``round(size * old / new)`` voxels per axis and the dtype it came with; integer
+        images are rounded, halves away from zero, as SciPy does.
+
+    Raises:
+        ContractError: The spacing is not three positive numbers or -1.
+        GeometryError: An axis would keep no voxel.
+    """
+    if len(spacing) != 3 or not all(size == -1 or 0 < size < np.inf for size in spacing):
+        raise ContractError(f"a spacing is three sizes in mm, or -1 to keep one; got {tuple(spacing)}")
+    present = volume.spacing
+    wanted = np.array([old if new == -1 else new for old, new in zip(present, spacing)])
+    if np.isclose(wanted, present, atol=0.001).all():
+        return volume
+    sizes = np.rint([n * old / new for n, old, new in zip(volume.shape, present, wanted)]).astype(int)
+    if sizes.min() < 1:
+        raise GeometryError(f"{volume.shape} voxels of {present} mm leave none at {tuple(spacing)} mm")
+    affine = np.array(volume.affine)
+    exact = np.sqrt(np.sum(affine[:3, :3] ** 2, axis=0))
+    affine[:3, :3] = affine[:3, :3] * wanted / exact
+    return _resample(volume, affine, (int(sizes[0]), int(sizes[1]), int(sizes[2])), labels)
+
+
+def resample_to(volume: Volume, target: Volume, *, labels: bool) -> Volume:
+    """Bring a volume onto another's grid (TPTBox ``NII.resample_from_to``); outside, edges are repeated.
+
+    Voxels are copied, not interpolated, where the grids differ by whole voxels, flips and permutations.
+
+    Args:
+        volume: Image or label map.
+        target: Its shape and affine are taken; its array is not read.
+        labels: Nearest neighbour for a label map, else a cubic spline.
+
+    Returns:
+        A volume with exactly the target's shape and affine, its header, and the dtype that came.
+    """
+    transform = geometry.reorientation(volume.affine, target.orientation)
+    shape, affine = geometry.reoriented(volume.shape, volume.affine, transform)
+    if shape == target.shape and geometry.same_grid(affine, target.affine, tolerance=1e-5):
+        turned = orientations.apply_orientation(volume.array, transform)
+        return target.with_array(np.ascontiguousarray(turned))
+    if np.allclose(geometry.spacing(affine), target.spacing, atol=1e-6):
+        before = np.round((np.linalg.inv(target.affine) @ affine)[:3, 3]).astype(int).tolist()
+        moved = geometry.shifted(affine, (-before[0], -before[1], -before[2]))
+        meets = all(-n < b < m for n, b, m in zip(shape, before, target.shape))
+        if meets and geometry.same_grid(moved, target.affine, tolerance=1e-4):
+            turned = orientations.apply_orientation(volume.array, transform)
+            padded = _shift(Volume(turned, affine), before, target.shape, mode="edge")
+            return target.with_array(padded.array)
+    return target.with_array(_resample(volume, target.affine, target.shape, labels).array)
+
+
+def plane(volume: Volume) -> str:
+    """Acquisition plane, ``sag``, ``cor``, ``ax`` or ``iso`` (see :func:`spineps_rt.geometry.plane_of`)."""
+    return geometry.plane_of(volume.affine)
+
+
+def _bounds(shape: tuple[int, int, int], box: Box) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    if len(box) != 3 or any(part.step not in (None, 1) for part in box):
+        raise ContractError(f"a box is three slices without step; got {box}")
+    start = [0 if part.start is None else int(part.start) for part in box]
+    stop = [size if part.stop is None else int(part.stop) for part, size in zip(box, shape)]
+    if not all(0 <= low < high <= size for low, high, size in zip(start, stop, shape)):
+        raise ContractError(f"box {start} to {stop} is empty or not within a volume of shape {shape}")
+    return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+
+
+def _shift(volume: Volume, before: Sequence[int], shape: Sequence[int], **padding: Any) -> Volume:
+    """Put ``before`` voxels in front of each axis (cut them off where negative) and end at ``shape``."""
+    after = [want - gap - have for want, gap, have in zip(shape, before, volume.shape)]
+    keep = tuple(slice(max(0, -a), n - max(0, -b)) for a, b, n in zip(before, after, volume.shape))
+    widths = [(max(0, a), max(0, b)) for a, b in zip(before, after)]
+    array = np.pad(volume.array[keep], widths, **padding)
+    start = (-int(before[0]), -int(before[1]), -int(before[2]))
+    return Volume(np.ascontiguousarray(array), geometry.shifted(volume.affine, start), volume.header)
+
+
+def _resample(volume: Volume, affine: np.ndarray, shape: tuple[int, int, int], labels: bool) -> Volume:
+    from spineps_rt.kernels import resample  # noqa: PLC0415 - numba is needed for nothing else here
+
+    # inv and dot as nibabel's resample_from_to: a nearest neighbour's tie hangs on the last bit
+    step = np.linalg.inv(volume.affine).dot(affine)
+    source = np.ascontiguousarray(volume.array, dtype=None if labels else np.float32)
+    order = 0 if labels else 3
+    array = resample.affine(source, step[:3, :3], step[:3, 3], shape, order=order, mode="nearest")
+    return Volume(_as_dtype(array, volume.array.dtype), affine, volume.header)
+
+
+def _as_dtype(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if array.dtype == dtype or dtype.kind not in "iu":
+        return array.astype(dtype, copy=False)
+    limits = np.iinfo(dtype)
+    rounded = np.trunc(array + np.copysign(0.5, array))
+    return np.clip(rounded, limits.min, limits.max).astype(dtype)
