@@ -1,0 +1,61 @@
+"""Run one kernel over slabs of a volume in several threads.
+
+Kernels release the interpreter lock, so plain threads do; numba's own threading layers are not all safe
+to enter from several threads at once, which a server does, and cost seconds of compilation a kernel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+MINIMAL_VOXELS = 1 << 18
+"""A slab below this many voxels is not worth a thread's wake-up."""
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="kernel")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has no threads of its parent
+
+
+def slabs(count: int, voxels: int) -> list[tuple[int, int]]:
+    """Cut ``range(count)`` into one piece a thread.
+
+    Args:
+        count: Length of the axis to cut.
+        voxels: Voxels of the whole volume; few voxels make few pieces.
+
+    Returns:
+        Half-open ranges in order; none when the axis is empty.
+    """
+    pieces = max(1, min(cores(), count, voxels // MINIMAL_VOXELS))
+    edges = [count * i // pieces for i in range(pieces + 1)]
+    return [(a, b) for a, b in zip(edges, edges[1:]) if b > a]
+
+
+def each(work: Callable[..., Any], pieces: list[tuple[Any, ...]]) -> list[Any]:
+    """Call ``work(*piece)`` for every piece, side by side where there are several.
+
+    Args:
+        work: A kernel, or a function that mostly runs kernels.
+        pieces: Argument tuples.
+
+    Returns:
+        The answers in the order of the pieces.
+    """
+    if len(pieces) < 2:
+        return [work(*piece) for piece in pieces]
+    rest = [_pool().submit(work, *piece) for piece in pieces[1:]]
+    return [work(*pieces[0]), *(future.result() for future in rest)]
