@@ -1,0 +1,126 @@
+"""Cut a window around every vertebral body, ask the instance network, keep its answers where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from spineps_rt.errors import ContractError
+from spineps_rt.kernels import components, statistics
+from spineps_rt.kernels.statistics import Box
+
+Predict = Callable[[np.ndarray], np.ndarray]
+"""Cutouts uint8 (N, P, I, R), labels 0 to 9 -> classes, same shape: 0 none, 1 above, 2 centre, 3 below."""
+CLASSES = 3
+STEP_DOWN = 5
+"""Voxels by which a centre that lies beside the spine moves down until it meets a structure."""
+
+
+class Window(NamedTuple):
+    """Where a cutout lies: ``volume[inside]`` goes to ``cutout[place]``; the rest of it is padding."""
+
+    inside: Box
+    place: Box
+    centre: tuple[int, int, int]
+
+
+class Prediction(NamedTuple):
+    """One class of one cutout's answer: a tight mask and its place in the volume."""
+
+    box: Box
+    mask: np.ndarray
+    size: int
+
+
+Predictions = dict[tuple[int, int], Prediction]
+"""(index of the centre, class - 1) -> prediction; classes that a cutout does not show are missing."""
+
+
+def place_window(labels: np.ndarray, centre: np.ndarray, size: tuple[int, int, int]) -> tuple[Window, bool]:
+    """Centre a window of fixed size on a body (SPINEPS 2.1.3 ``collect_vertebra_predictions``).
+
+    Args:
+        labels: Network labels, (P, I, R), uint8.
+        centre: Centre of the body in voxels, float64 (3,).
+        size: Voxels of the window, even.
+
+    Returns:
+        The window, and whether a structure was met: a curved body's centre may lie outside it, so it moves
+        down until it hits something.
+    """
+    p, row, r = int(centre[0]), float(centre[1]), int(centre[2])
+    while row < labels.shape[1] and labels[p, int(row), r] == 0:
+        row += STEP_DOWN
+    met = row < labels.shape[1]
+    middle = (p, int(row if met else centre[1]), r)
+    inside, place = [], []
+    for position, half, length in zip(middle, (s // 2 for s in size), labels.shape):
+        start, stop = max(position - half, 0), min(position + half, length)
+        inside.append(slice(start, stop))
+        place.append(slice(start - position + half, stop - position + half))
+    return Window((inside[0], inside[1], inside[2]), (place[0], place[1], place[2]), middle), met
+
+
+def collect(
+    labels: np.ndarray,
+    windows: list[Window],
+    predict: Predict,
+    *,
+    size: tuple[int, int, int],
+    batch: int,
+    largest: int,
+) -> tuple[Predictions, list[int]]:
+    """Run the network on every window, a few at a time, so that memory does not grow with the spine.
+
+    Args:
+        labels: Network labels, (P, I, R), uint8.
+        windows: The windows, in order.
+        predict: The network.
+        size: Voxels of a cutout.
+        batch: Cutouts a call.
+        largest: Keep that many components of each class of a cutout; 0 keeps all.
+
+    Returns:
+        The predictions, and the windows whose centre voxel got no class.
+
+    Raises:
+        ContractError: The network's answer is not of the shape, type or classes that were agreed.
+    """
+    predictions: Predictions = {}
+    blank = []
+    for index, (window, answer) in enumerate(
+        zip(windows, _answers(labels, windows, predict, size=size, batch=batch))
+    ):
+        classes = components.keep_largest(answer, largest) if largest > 0 else answer
+        classes = np.ascontiguousarray(classes[window.place])
+        if classes[tuple(c - side.start for c, side in zip(window.centre, window.inside))] == 0:
+            blank.append(index)
+        regions = statistics.region_statistics(classes, CLASSES)
+        for value in regions.present:
+            box = regions.box(value)
+            moved = tuple(slice(b.start + w.start, b.stop + w.start) for b, w in zip(box, window.inside))
+            mask = classes[box] == value
+            predictions[index, value - 1] = Prediction(
+                (moved[0], moved[1], moved[2]), mask, int(regions.sizes[value])
+            )
+    return predictions, blank
+
+
+def _answers(
+    labels: np.ndarray, windows: list[Window], predict: Predict, *, size: tuple[int, int, int], batch: int
+) -> Iterator[np.ndarray]:
+    """Yield the network's answer for each window, verified."""
+    for first in range(0, len(windows), batch):
+        some = windows[first : first + batch]
+        cutouts = np.zeros((len(some), *size), dtype=np.uint8)
+        for cutout, window in zip(cutouts, some):
+            cutout[window.place] = labels[window.inside]
+        answer = predict(cutouts)
+        if answer.shape != cutouts.shape or answer.dtype != np.uint8 or answer.max(initial=0) > CLASSES:
+            raise ContractError(
+                f"The instance network answered {answer.dtype} {answer.shape} with values up to"
+                f" {answer.max(initial=0)}; expected uint8 {cutouts.shape} with values up to {CLASSES}."
+            )
+        yield from answer
