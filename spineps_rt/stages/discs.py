@@ -1,0 +1,131 @@
+"""Discs and endplates get the id of the vertebra above them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from spineps_rt import labels
+from spineps_rt.errors import NoSpineError
+from spineps_rt.kernels import components, relabel, statistics
+
+PLATES = (labels.ENDPLATE, labels.ENDPLATE_SUPERIOR, labels.ENDPLATE_INFERIOR)
+T13 = 28
+
+NOWHERE = -np.inf
+"""Height of an instance without a body, above everything. SPINEPS takes 0, the first voxel, to the same effect."""
+
+
+def attach_discs(
+    semantic: np.ndarray, instances: np.ndarray, heights: dict[int, float]
+) -> tuple[np.ndarray, list[str]]:
+    """Write ``DISC_OFFSET + v`` into every disc component below vertebra v (SPINEPS ``add_ivd_ep_vert_label``).
+
+    A disc above all bodies gets the id before the topmost vertebra's. Where an instance has no body (the sacrum
+    never has one) such a disc gets that instance's id instead, as in SPINEPS 2.1.3.
+
+    Args:
+        semantic: uint8, 3-D, in P, I, R order.
+        instances: uint16, same shape, final vertebra ids.
+        heights: From :func:`body_heights`.
+
+    Returns:
+        New instance mask, and what a reader should know about it.
+    """
+    ids, centres = _components(semantic, (labels.DISC,))
+    if not centres:
+        return instances.copy(), []
+    mapping = {}
+    for component, height in centres.items():
+        owner = min(heights) - 1 if height < min(heights.values()) else _above(heights, height)
+        mapping[component] = labels.DISC_OFFSET + owner if owner else 0
+    counts = Counter(mapping.values())
+    notes = []
+    for vertebra in heights:
+        got = counts[labels.DISC_OFFSET + vertebra]
+        if got != 1 and vertebra not in (1, labels.SACRUM_INSTANCE):
+            notes.append(f"{labels.instance_name(vertebra)} got {got} disc components instead of one")
+    return _written(instances, ids, mapping), notes
+
+
+def attach_plates(semantic: np.ndarray, instances: np.ndarray, heights: dict[int, float]) -> np.ndarray:
+    """Write ``ENDPLATE_OFFSET + v`` into every endplate component below the centre of vertebra v's body.
+
+    Where the model already tells superior from inferior endplates, they get the vertebra's own id, superior
+    ones that of the vertebra below (SPINEPS 2.1.3 ``add_ivd_ep_vert_label``).
+
+    Args:
+        semantic: uint8, 3-D, in P, I, R order.
+        instances: uint16, same shape, final vertebra ids.
+        heights: From :func:`body_heights`.
+
+    Returns:
+        A new instance mask.
+    """
+    ids, centres = _components(semantic, PLATES)
+    if not centres:
+        return instances.copy()
+    if not is_split(semantic):
+        mapping = {c: labels.ENDPLATE_OFFSET + _above(heights, height) for c, height in centres.items()}
+        return _written(instances, ids, mapping)
+    superior = statistics.joint_counts(ids, semantic)[:, labels.ENDPLATE_SUPERIOR] > 0
+    mapping = {c: _below(heights, h) if superior[c] else _above(heights, h) for c, h in centres.items()}
+    return _written(instances, ids, mapping)
+
+
+def is_split(semantic: np.ndarray) -> bool:
+    """Tell whether the model already answered superior and inferior endplates."""
+    return bool(np.any((semantic == labels.ENDPLATE_SUPERIOR) | (semantic == labels.ENDPLATE_INFERIOR)))
+
+
+def body_heights(semantic: np.ndarray, instances: np.ndarray) -> dict[int, float]:
+    """Find how far down the centre of each vertebra's body lies.
+
+    Args:
+        semantic: uint8, 3-D, in P, I, R order.
+        instances: uint16, same shape.
+
+    Returns:
+        {instance: index along axis 1}, ascending by instance; :data:`NOWHERE` for one without a body.
+
+    Raises:
+        NoSpineError: There is no vertebra.
+    """
+    present = np.flatnonzero(np.bincount(instances.ravel(), minlength=T13 + 1)).tolist()
+    vertebrae = [i for i in present if 0 < i <= labels.SACRUM_INSTANCE or i == T13]
+    if not vertebrae:
+        raise NoSpineError(
+            "structures of a spine were found but no vertebra; check that the scan shows one and that the "
+            "instance model fits the semantic model"
+        )
+    bodies = statistics.region_statistics(instances * (semantic == labels.CORPUS), max(present))
+    return {i: float(bodies.centroids[i, 1]) if bodies.sizes[i] else NOWHERE for i in vertebrae}
+
+
+def _components(semantic: np.ndarray, wanted: tuple[int, ...]) -> tuple[np.ndarray, dict[int, float]]:
+    """Number the components of some structures; also return {component: height}."""
+    table = relabel.table_of({s: s for s in wanted}, highest=255, dtype=np.dtype(np.uint8), keep_others=False)
+    ids, n = components.label(relabel.look_up(semantic, table))
+    regions = statistics.region_statistics(ids, n)
+    return ids, {i: float(regions.centroids[i, 1]) for i in regions.present}
+
+
+def _above(heights: dict[int, float], height: float) -> int:
+    """Instance whose body is the nearest strictly above a height; the topmost if none is."""
+    higher = [h for h in heights.values() if h < height]
+    wanted = max(higher) if higher else min(heights.values())
+    return next(i for i, h in heights.items() if h == wanted)
+
+
+def _below(heights: dict[int, float], height: float) -> int:
+    """Instance whose body is the nearest strictly below a height; the lowest if none is."""
+    lower = [h for h in heights.values() if h > height]
+    wanted = min(lower) if lower else max(heights.values())
+    return next(i for i, h in heights.items() if h == wanted)
+
+
+def _written(instances: np.ndarray, ids: np.ndarray, mapping: dict[int, int]) -> np.ndarray:
+    """Replace the instances where there are components by what the mapping says of them."""
+    table = relabel.table_of(mapping, highest=max(mapping), dtype=np.dtype(np.uint16), keep_others=False)
+    return np.where(ids != 0, relabel.look_up(ids, table), instances)

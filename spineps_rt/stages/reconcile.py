@@ -1,0 +1,135 @@
+"""Semantic and instance mask clean each other, in the input's space (SPINEPS ``phase_postprocess_combined``).
+
+Every step works in P, I, R order within the box of the semantic mask. The steps, their order and their
+rules are those of SPINEPS 2.1.3, voxel by voxel; where it depends on the input's own axis order, so does this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spineps_rt import labels
+from spineps_rt.errors import ContractError, NoSpineError
+from spineps_rt.kernels import statistics
+from spineps_rt.options import ReconcileOptions
+from spineps_rt.stages import articular, discs, endplates, merged, missing, order, posterior
+
+_DIRECTIONS = (("P", "A"), ("I", "S"), ("R", "L"))
+
+
+@dataclass(frozen=True, eq=False)
+class Reconciled:
+    """Two masks that agree with each other, in the axes that came."""
+
+    semantic: np.ndarray
+    """uint8: 26, 41-49, 52, 53, 60-62, 100 ..."""
+    instances: np.ndarray
+    """uint16: vertebra v, its disc ``DISC_OFFSET + v``, its endplates ``ENDPLATE_OFFSET + v``, 26 sacrum, 80 metal."""
+    warnings: tuple[str, ...]
+    """What a reader should look at, one sentence each."""
+
+
+def reconcile(
+    semantic: np.ndarray,
+    instances: np.ndarray,
+    *,
+    spacing: tuple[float, float, float],
+    orientation: Sequence[str],
+    options: ReconcileOptions | None = None,
+    sacrum_ids: Sequence[int] = (labels.SACRUM,),
+) -> Reconciled:
+    """Make the two masks agree; number the vertebrae; give discs and endplates their vertebra.
+
+    Args:
+        semantic: 3-D label map, uint8, in any axis order.
+        instances: 3-D label map, vertebra instances in any numbering, same grid.
+        spacing: mm per voxel.
+        orientation: Axis codes of both arrays, for instance ``("P", "I", "R")``.
+        options: Which steps to take; None takes SPINEPS's.
+        sacrum_ids: Semantic ids that become instance 26, from the model's manifest.
+
+    Returns:
+        New masks of the shape that came.
+
+    Raises:
+        ContractError: Shapes differ, the arrays are no label maps, or the orientation is none.
+        NoSpineError: The semantic mask is empty, or no vertebra is left.
+    """
+    if semantic.shape != instances.shape or semantic.ndim != 3:
+        raise ContractError(
+            f"semantic mask {semantic.shape} and instance mask {instances.shape} must be 3-D and of one shape; "
+            "resample both to the input's grid first"
+        )
+    options = options or ReconcileOptions()
+    axes, signs = _to_pir(orientation)
+    box = statistics.nonzero_box(semantic)
+    if box is None:
+        raise NoSpineError("the semantic mask is empty: no spine was found in the field of view")
+    turn = tuple(slice(None, None, sign) for sign in signs)
+    sem = np.ascontiguousarray(semantic[box].transpose(axes)[turn], dtype=np.uint8)
+    inst = np.ascontiguousarray(instances[box].transpose(axes)[turn], dtype=np.uint16)
+    # SPINEPS sorts along axis 1 of the array that came, whatever that axis is
+    height = axes.index(1)
+    sem, inst, notes = _clean(sem, inst, options, (spacing, height, signs[height]))
+    inst = order.number_from_top(inst, first=options.first_vertebra)
+    inst[np.isin(sem, list(sacrum_ids))] = labels.SACRUM_INSTANCE
+    inst[sem == labels.METAL] = labels.METAL
+    inst[sem == labels.DENS] = labels.C2_INSTANCE
+    sem, inst, more = _attach(sem, inst)
+    full = np.zeros(semantic.shape, np.uint8), np.zeros(semantic.shape, np.uint16)
+    for target, part in zip(full, (sem, inst)):
+        target[box].transpose(axes)[turn] = part
+    return Reconciled(full[0], full[1], tuple(notes + more))
+
+
+def _clean(
+    sem: np.ndarray,
+    inst: np.ndarray,
+    options: ReconcileOptions,
+    grid: tuple[tuple[float, float, float], int, int],
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Make bone and instances cover the same voxels; repair instances."""
+    notes = []
+    if options.clean_instances_by_semantics:
+        inst[sem == 0] = 0
+    if options.fix_articular_inconsistency:
+        inst = articular.unify(sem, inst)
+    if options.assign_missing_components:
+        sem, inst, deleted = missing.assign(sem, inst)
+        if deleted:
+            notes.append(
+                f"{deleted} voxels of bone far from any vertebra were deleted from the semantic mask"
+            )
+    if options.merge_split_vertebrae:
+        inst, joined = merged.join_split_top(sem, inst, spacing=grid[0], axis=grid[1], sign=grid[2])
+        if joined:
+            notes.append("the topmost vertebra was in two instances; they were joined")
+    if options.fix_posterior_instances:
+        inst = posterior.move_loose_pieces(sem, inst)
+    return sem, inst, notes
+
+
+def _attach(sem: np.ndarray, inst: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Give discs and endplates their vertebra."""
+    heights = discs.body_heights(sem, inst)
+    inst, notes = discs.attach_discs(sem, inst, heights)
+    inst = discs.attach_plates(sem, inst, heights)
+    if not discs.is_split(sem):
+        sem, deleted = endplates.split(sem, inst)
+        if deleted:
+            notes.append(
+                f"{deleted} endplate voxels next to a vertebra that they do not belong to were deleted"
+            )
+    return sem, inst, notes
+
+
+def _to_pir(orientation: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Find the axis order and the signs that turn an array to P, I, R."""
+    codes = tuple(orientation)
+    axes = tuple(next((k for k, code in enumerate(codes) if code in pair), -1) for pair in _DIRECTIONS)
+    if sorted(axes) != [0, 1, 2] or len(codes) != 3:
+        raise ContractError(f"axis codes must be one each of P/A, I/S and R/L; got {codes}")
+    return axes, tuple(1 if codes[k] == pair[0] else -1 for k, pair in zip(axes, _DIRECTIONS))
