@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 MINIMAL_VOXELS = 1 << 18
@@ -42,7 +43,7 @@ def slabs(count: int, voxels: int) -> list[tuple[int, int]]:
     """
     pieces = max(1, min(cores(), count, voxels // MINIMAL_VOXELS))
     edges = [count * i // pieces for i in range(pieces + 1)]
-    return [(a, b) for a, b in zip(edges, edges[1:]) if b > a]
+    return [(a, b) for a, b in pairwise(edges) if b > a]
 
 
 def each(work: Callable[..., Any], pieces: list[tuple[Any, ...]]) -> list[Any]:

@@ -14,12 +14,12 @@ __all__ = ["dilate", "erode", "fill_holes"]
 
 @njit
 def _row_minimum(labels: np.ndarray, out: np.ndarray) -> None:
-    """Lowest of each voxel and its two neighbours in the row; both arrays hold label - 1, 0 having wrapped."""
+    """Lowest of each voxel and its two neighbours in the row; both arrays hold label - 1, 0 wrapped."""
     for i in range(labels.shape[0]):
         for j in range(labels.shape[1]):
             row, low = labels[i, j], out[i, j]
             for k in range(1, row.size - 1):
-                low[k] = min(row[k], min(row[k - 1], row[k + 1]))
+                low[k] = min(row[k], row[k - 1], row[k + 1])
 
 
 @njit

@@ -29,7 +29,7 @@ def map_labels(labels: np.ndarray, mapping: Mapping[int, int], *, keep_others: b
         keep_others: Leave labels that the mapping lacks; else they become 0.
 
     Returns:
-        A new array of the same shape; of the same type, or the smallest unsigned type that holds the new labels.
+        A new array of the same shape and type, or of a wider type where the new labels need it.
 
     Raises:
         ContractError: If the array is no 3-D label map or a label is negative.

@@ -1,4 +1,4 @@
-"""Resample volumes as ``scipy.ndimage.affine_transform`` does: cubic B-splines for images, nearest for labels.
+"""Resample volumes as ``scipy.ndimage.affine_transform`` does: cubic splines for images, nearest for labels.
 
 SPINEPS 2.1.3 resamples with TPTBox, which hands scipy the matrix and offset that lead from output voxels to
 input voxels, mode "nearest" unless told otherwise, order 3 for images and 0 for masks. Where the axes stay
@@ -123,8 +123,8 @@ def _checked(
     matrix, offset = np.ascontiguousarray(matrix, np.float64), np.ascontiguousarray(offset, np.float64)
     if image.ndim != 3 or matrix.shape != (3, 3) or offset.shape != (3,) or len(output_shape) != 3:
         raise ContractError(
-            f"Got an image of shape {image.shape}, a matrix of {matrix.shape}, an offset of {offset.shape} and "
-            f"{len(output_shape)} output sizes; expected a 3-D image, (3, 3), (3,) and 3."
+            f"Got an image of shape {image.shape}, a matrix of {matrix.shape}, an offset of {offset.shape} "
+            f"and {len(output_shape)} output sizes; expected a 3-D image, (3, 3), (3,) and 3."
         )
     if image.size == 0:
         raise ContractError(f"Got an image of shape {image.shape}; there is nothing to interpolate.")
@@ -160,11 +160,10 @@ def _oblique_cubic(
         coefficients = _splines.apply(coefficients, _splines.prefilter(size, mode), axis)
     result = np.full(shape, cval, np.float32)
     pad = _splines.PADDING[mode]
-    sizes = np.array(image.shape, np.int64)
     spans = slabs(shape[0], result.size * 16)
     each(
         _gather_cubic,
-        [(coefficients, grid[0], grid[1], (pad, mode == "nearest"), sizes, result, s) for s in spans],
+        [(coefficients, grid[0], grid[1], (pad, mode == "nearest"), result, s) for s in spans],
     )
     return result
 
@@ -206,11 +205,10 @@ def _gather_cubic(
     matrix: np.ndarray,
     offset: np.ndarray,
     edge: tuple[int, bool],
-    sizes: np.ndarray,
     out: np.ndarray,
     span: tuple[int, int],
 ) -> None:
-    """Fill the slices of span from coefficients that start one before the padding; edge is (padding, clamp)."""
+    """Fill the slices of span from coefficients; edge is (padding, whether to clamp)."""
     pad, clamp = edge
     at, weights, start = np.empty(3), np.empty((3, 4)), np.empty(3, np.int64)
     for i in range(span[0], span[1]):
@@ -219,8 +217,9 @@ def _gather_cubic(
                 _locate(matrix, offset, (i, j, k), at)
                 inside = True
                 for h in range(3):
-                    inside = inside and 0 <= at[h] <= sizes[h] - 1
-                    place = min(max(at[h] + pad, 0.0), sizes[h] - 1.0 + 2 * pad)
+                    last = coefficients.shape[h] - 4 - 2 * pad
+                    inside = inside and 0 <= at[h] <= last
+                    place = min(max(at[h] + pad, 0.0), last + 2.0 * pad)
                     start[h] = int(np.floor(place))
                     _splines.weigh(place - start[h], weights[h])
                 if not (clamp or inside):
