@@ -1,0 +1,72 @@
+"""``spineps-rt``: one file a command, loaded when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from typing import NoReturn
+
+import click
+
+from spineps_rt import __version__
+from spineps_rt.errors import SpinepsError
+
+INTERRUPTED = 130
+"""Exit code after ctrl-C, as shells have it (128 + SIGINT)."""
+
+_COMMANDS = {
+    "run": ("spineps_rt.cli.run", "Segment scans: masks, centroids, a snapshot and a run record."),
+    "phantom": ("spineps_rt.cli.phantom", "Make an artificial spine scan with its truth."),
+    "models": ("spineps_rt.cli.models", "List and describe models."),
+}
+"""Name -> module and one line for ``--help``, so that help loads no command."""
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command's module only to run it or to print its help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        return getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="spineps-rt")
+def cli() -> None:
+    """Segment the spine in MR scans, offline and without PyTorch.
+
+    Not a medical device; not for clinical use.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; every error becomes one line on standard error and its own exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        code = cli.main(standalone_mode=False)
+    except SpinepsError as error:
+        click.echo(f"error: {error}", err=True)
+        code = error.exit_code
+    except click.Abort:  # what click makes of ctrl-C
+        code = _interrupted()
+    except KeyboardInterrupt:
+        code = _interrupted()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    sys.exit(code)
+
+
+def _interrupted() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second ctrl-C must not turn the exit into a traceback
+    click.echo("interrupted: nothing was written for the scan in work.", err=True)
+    return INTERRUPTED

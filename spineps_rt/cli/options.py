@@ -1,0 +1,33 @@
+"""Options that several commands share, each defined once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from spineps_rt.options import DEVICES
+
+output_folder = click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=True, path_type=Path),
+    metavar="DIR",
+    help="Folder for the results [default: derivatives_seg beside each scan].",
+)
+model = click.option(
+    "--model", metavar="NAME|FOLDER", help="Model to use: embedded name or folder [default: embedded models]."
+)
+device = click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="Where the networks run; auto takes the fastest that works here.",
+)
+threads = click.option(
+    "--threads", type=click.IntRange(min=0), default=0, metavar="N", help="CPU threads [default: every core]."
+)
+overwrite = click.option("--overwrite", is_flag=True, help="Replace results that are already there.")
+verbose = click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")

@@ -1,0 +1,123 @@
+"""``spineps-rt run``: scans in, masks out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spineps_rt.cli import options as shared
+from spineps_rt.cli.progress import Progress
+from spineps_rt.errors import SpinepsError
+from spineps_rt.options import EngineOptions, Options
+from spineps_rt.outputs import OutputPaths, check_distinct, check_writable, output_paths
+
+if TYPE_CHECKING:
+    from spineps_rt.pipeline import Pipeline
+
+Failure = tuple[Path, SpinepsError]
+
+
+@click.command()
+@click.argument("scans", nargs=-1, required=True, metavar="SCAN...", type=click.Path(path_type=Path))
+@shared.output_folder
+@shared.model
+@shared.device
+@shared.threads
+@shared.overwrite
+@click.option("--any-plane", is_flag=True, help="Accept scans whose slices are not sagittal.")
+@shared.verbose
+@shared.quiet
+def run(
+    *,
+    scans: tuple[Path, ...],
+    output: Path | None,
+    model: str | None,
+    device: str,
+    threads: int,
+    overwrite: bool,
+    any_plane: bool,
+    verbose: bool,
+    quiet: bool,
+) -> None:
+    """Segment sagittal MR scans of the spine (NIfTI).
+
+    For each SCAN this writes a semantic mask, an instance mask, centroids, a snapshot and a run record, all
+    of them or none, into DIR or into the folder derivatives_seg beside the scan. A bad scan does not stop
+    the others; the exit code is the first failure's.
+
+    \b
+    Examples:
+      spineps-rt run sub-x_T2w.nii.gz
+      spineps-rt run *_T2w.nii.gz -o results --device cpu --threads 4
+    """
+    logging.basicConfig(format="%(message)s", level=logging.INFO if verbose else logging.WARNING)
+    check_distinct(scans, output)
+    options = replace(Options(), engine=EngineOptions(device, threads), any_plane=any_plane)
+    progress = Progress(quiet=quiet)
+    accepted, failures = _accept(scans, output, overwrite=overwrite)
+    if accepted:
+        from spineps_rt.pipeline import Pipeline  # noqa: PLC0415 (numba and the engines; --help needs neither)
+
+        with Pipeline(model, options=options) as pipeline:
+            failures += _segment_all(pipeline, accepted, progress, quiet=quiet)
+    _conclude(scans, failures, quiet=quiet)
+
+
+def _accept(
+    scans: tuple[Path, ...], folder: Path | None, *, overwrite: bool
+) -> tuple[list[tuple[Path, OutputPaths]], list[Failure]]:
+    """Sort out before computing the scans whose results could not be written."""
+    accepted: list[tuple[Path, OutputPaths]] = []
+    failures: list[Failure] = []
+    for scan in scans:
+        paths = output_paths(scan, folder)
+        try:
+            check_writable(paths, overwrite=overwrite)
+        except SpinepsError as error:
+            failures.append((scan, error))
+        else:
+            accepted.append((scan, paths))
+    return accepted, failures
+
+
+def _segment_all(
+    pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: Progress, *, quiet: bool
+) -> list[Failure]:
+    from spineps_rt.report.table import closing_table  # noqa: PLC0415
+    from spineps_rt.writers import write_outputs  # noqa: PLC0415
+
+    failures: list[Failure] = []
+    for number, (scan, paths) in enumerate(scans, 1):
+        progress.scan(scan.name, number, len(scans))
+        try:
+            result = pipeline.run(scan, progress=progress)
+            progress("write", 0.0)
+            write_outputs(result, paths)
+            progress("write", 1.0)
+        except SpinepsError as error:
+            failures.append((scan, error))
+            continue
+        finally:
+            progress.clear()
+        if not quiet:
+            click.echo(closing_table(result, paths))
+    return failures
+
+
+def _conclude(scans: tuple[Path, ...], failures: list[Failure], *, quiet: bool) -> None:
+    """Name what failed; leave with the first failure's exit code in the order of the command line."""
+    if not failures:
+        return
+    ordered = sorted(failures, key=lambda failure: scans.index(failure[0]))
+    for scan, error in ordered:
+        prefix = f"{scan}: " if len(scans) > 1 and scan.name not in str(error) else ""
+        click.echo(f"error: {prefix}{error}", err=True)
+    if len(scans) > 1 and not quiet:
+        names = ", ".join(scan.name for scan, _ in ordered)
+        done = len(scans) - len(failures)
+        click.echo(f"{done} of {len(scans)} scans segmented; failed: {names}", err=True)
+    raise click.exceptions.Exit(ordered[0][1].exit_code)

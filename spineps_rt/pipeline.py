@@ -1,0 +1,288 @@
+"""Volume in, Result out: the stages in SPINEPS 2.1.3's order, each timed."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from spineps_rt.engine import (
+    Engine,
+    InstanceModel,
+    Model,
+    ModelPair,
+    SemanticModel,
+    open_engine,
+    resolve_models,
+)
+from spineps_rt.errors import EmptyImageError, GeometryError, NoSpineError, NotFiniteError
+from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
+from spineps_rt.nifti import read_nifti
+from spineps_rt.options import Options
+from spineps_rt.outputs import split_name
+from spineps_rt.results import Network, Result, Source, StageTime
+from spineps_rt.stages.instance import InstanceLimits, segment_instances
+from spineps_rt.stages.points import find_points
+from spineps_rt.stages.predict import predict_cutouts, predict_semantic
+from spineps_rt.stages.preprocess import preprocess
+from spineps_rt.stages.reconcile import Reconciled, reconcile
+from spineps_rt.stages.semantic import clean
+from spineps_rt.volume import Volume, plane, reorient, resample_to, rescale
+
+Progress = Callable[[str, float], None]
+"""Called with a stage's name and the fraction of it that is done; 0 begins it, 1 ends it."""
+
+_PLANES = {"sag": "sagittal", "cor": "coronal", "ax": "axial", "iso": "isotropic"}
+_MODALITIES = ("T1w", "T2w", "CT", "PD", "FLAIR", "T2star", "dixon", "vibe", "TIRM", "STIR")
+_STAGE_ORIENTATION = ("P", "I", "R")
+
+
+def segment(
+    scan: Volume | str | Path,
+    *,
+    model: str | Path | ModelPair | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Segment one scan. For several, a :class:`Pipeline` loads the models once.
+
+    Args:
+        scan: A NIfTI file, or a volume in memory, any orientation.
+        model: Embedded model's name, model folder, or a pair; None takes the embedded models.
+        options: What differs from the defaults.
+        progress: Called as the stages advance.
+
+    Returns:
+        Masks on the scan's own grid, points, volumes, timings.
+
+    Raises:
+        SpinepsError: The subclass says what is wrong with the scan, the model or the engine.
+    """
+    with Pipeline(model, options=options) as pipeline:
+        return pipeline.run(scan, progress=progress)
+
+
+class Pipeline:
+    """Models loaded once, for any number of scans; a context manager."""
+
+    def __init__(
+        self, model: str | Path | ModelPair | None = None, *, options: Options | None = None
+    ) -> None:
+        """Load and verify the models and open their engines.
+
+        Args:
+            model: Embedded model's name, model folder, or a pair; None takes the embedded models.
+            options: What differs from the defaults.
+
+        Raises:
+            ModelError: A model is missing or damaged.
+            EngineError: The device cannot be had.
+        """
+        self.options = options or Options()
+        self.models = model if isinstance(model, ModelPair) else resolve_models(model)
+        wanted = self.options.engine
+        with ExitStack() as stack:
+            self._semantic, self._instance = (
+                stack.enter_context(open_engine(m, device=wanted.device, threads=wanted.threads))
+                for m in (self.models.semantic, self.models.instance)
+            )
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the engines' memory back."""
+        self._stack.close()
+
+    def run(self, scan: Volume | str | Path, *, progress: Progress | None = None) -> Result:
+        """Segment a scan.
+
+        Args:
+            scan: A NIfTI file, or a volume in memory, any orientation.
+            progress: Called as the stages advance.
+
+        Returns:
+            The result; nothing is written.
+
+        Raises:
+            SpinepsError: The subclass says what is wrong.
+        """
+        clock = _Clock(progress)
+        with clock.stage("read"):
+            image, source = _read(scan)
+            _check(image, self.models.semantic, any_plane=self.options.any_plane)
+        semantic = self._predict_semantic(image, clock)
+        instances, warnings = self._predict_instances(semantic, clock)
+        with clock.stage("resample"):
+            # SPINEPS knows two kinds of body until here; only the networks tell them apart.
+            one_body = np.where(semantic.array == CORPUS_INNER, CORPUS, semantic.array)
+            masks = [
+                resample_to(m, image, labels=True).array for m in (semantic.with_array(one_body), instances)
+            ]
+        with clock.stage("reconcile"):
+            final = self._reconcile(masks, image)
+        with clock.stage("points"):
+            points = find_points(
+                final.semantic, final.instances, spacing=image.spacing, orientation=image.orientation
+            )
+        voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
+        return Result(
+            image=image,
+            semantic=image.with_array(final.semantic),
+            instances=image.with_array(final.instances),
+            points=points,
+            volumes=_volumes(final.instances, voxel_ml),
+            structure_volumes=_volumes(final.semantic, voxel_ml),
+            warnings=(*_doubts(source.name, self.models.semantic), *warnings, *final.warnings),
+            stages=tuple(clock.stages),
+            networks=tuple(_network(engine) for engine in (self._semantic, self._instance)),
+            source=source,
+            options=self.options,
+        )
+
+    def _predict_semantic(self, image: Volume, clock: _Clock) -> Volume:
+        """Semantic mask, uint8, in the model's orientation and spacing, cleaned."""
+        model, options = self.models.semantic, self.options.semantic
+        with clock.stage("preprocess"):
+            prepared = reorient(preprocess(image, self.options.preprocess), model.orientation)
+            prepared = rescale(prepared, _target_spacing(model, prepared.spacing), labels=False)
+        with clock.stage("semantic"):
+            answer = predict_semantic(
+                prepared.array, self._semantic, step=options.step, progress=clock.fraction
+            )
+        with clock.stage("clean"):
+            mask = reorient(prepared.with_array(answer), _STAGE_ORIENTATION)
+            return mask.with_array(clean(mask.array, spacing=mask.spacing, options=options))
+
+    def _predict_instances(self, semantic: Volume, clock: _Clock) -> tuple[Volume, tuple[str, ...]]:
+        """Vertebra mask, uint16, in PIR at the instance model's spacing, and what the stage has to say."""
+        model = self.models.instance
+        with clock.stage("instance"):
+            mask = rescale(semantic, _target_spacing(model, semantic.spacing), labels=True)
+            answer = segment_instances(
+                mask.array,
+                spacing=mask.spacing,
+                predict=lambda cutouts: predict_cutouts(self._instance, cutouts),
+                limits=_limits(model),
+                options=self.options.instance,
+            )
+        return mask.with_array(answer.instances), answer.warnings
+
+    def _reconcile(self, masks: Sequence[np.ndarray], image: Volume) -> Reconciled:
+        final = reconcile(
+            masks[0],
+            masks[1],
+            spacing=image.spacing,
+            orientation=image.orientation,
+            options=self.options.reconcile,
+            sacrum_ids=self.models.semantic.sacrum_ids,
+        )
+        if not np.isin(final.instances, list(VERTEBRAE)).any():
+            raise NoSpineError("no vertebra is left after cleaning; check that the scan shows a spine.")
+        return final
+
+
+class _Clock:
+    """Times the stages and passes their progress on."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.stages: list[StageTime] = []
+        self._progress = progress or (lambda _stage, _fraction: None)
+        self._current = ""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self._current = name
+        self._progress(name, 0.0)
+        start = perf_counter()
+        yield
+        self.stages.append(StageTime(name, perf_counter() - start, peak_bytes()))
+        self._progress(name, 1.0)
+
+    def fraction(self, done: int, total: int) -> None:
+        if done < total:  # the stage's end is reported when it has ended
+            self._progress(self._current, max(done / total, 1e-3))
+
+
+def peak_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def _read(scan: Volume | str | Path) -> tuple[Volume, Source]:
+    if isinstance(scan, Volume):
+        return scan, Source("volume", None)
+    path = Path(scan)
+    image = read_nifti(path)
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while piece := handle.read(1 << 20):
+            digest.update(piece)
+    return image, Source(path.name, digest.hexdigest())
+
+
+def _check(image: Volume, model: SemanticModel, *, any_plane: bool) -> None:
+    low, high = float(image.array.min()), float(image.array.max())
+    if not np.isfinite((low, high)).all():
+        raise NotFiniteError(
+            "the image holds NaN or infinity; expected finite intensities. Export the series again."
+        )
+    if low == high:
+        raise EmptyImageError(f"the image has no signal: every voxel is {low:g}. Check what was exported.")
+    found = plane(image)
+    if found not in (model.acquisition, "iso") and not any_plane:
+        raise GeometryError(
+            f"the slices are {_PLANES[found]}; model {model.name!r} expects {_PLANES[model.acquisition]} or "
+            "isotropic ones. Choose another series, or pass --any-plane (any_plane=True) to try anyway."
+        )
+
+
+def _target_spacing(model: Model, present: Sequence[float]) -> tuple[float, ...]:
+    """Spacing to resample to: the model's, or the present one pulled into the model's range."""
+    if model.spacing is not None:
+        return model.spacing
+    low, high = model.spacing_range or (tuple(present), tuple(present))
+    return tuple(max(min(mm, most), least) for mm, least, most in zip(present, low, high))
+
+
+def _limits(model: InstanceModel) -> InstanceLimits:
+    least = model.spacing or (model.spacing_range[0] if model.spacing_range else None)
+    return InstanceLimits(
+        cutout=model.cutout,  # type: ignore[arg-type]
+        mapping=model.mapping,
+        spacing=least,  # type: ignore[arg-type]
+        corpus_size_cleaning=model.corpus_size_cleaning,
+        vert_size_threshold=model.vert_size_threshold,
+    )
+
+
+def _volumes(mask: np.ndarray, voxel_ml: float) -> dict[int, float]:
+    counts = np.bincount(mask.ravel())
+    return {int(label): float(counts[label]) * voxel_ml for label in np.nonzero(counts)[0] if label}
+
+
+def _doubts(name: str, model: SemanticModel) -> list[str]:
+    """Warn where the file name contradicts the model; a name that says nothing is trusted, as in SPINEPS."""
+    modality = split_name(name)[1]
+    if modality in _MODALITIES and modality not in model.modalities:
+        made_for = ", ".join(model.modalities)
+        return [
+            f"the file name says {modality}; model {model.name!r} was made for {made_for}: check the masks"
+        ]
+    return []
+
+
+def _network(engine: Engine) -> Network:
+    kind = "semantic" if isinstance(engine.model, SemanticModel) else "instance"
+    return Network(kind, engine.model.name, engine.model.sha256, engine.provider)

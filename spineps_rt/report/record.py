@@ -1,0 +1,96 @@
+"""The run record: what ran, on what, with what, for how long. It holds no patient's name, only the file's."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime, timezone
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from spineps_rt import __version__
+from spineps_rt.labels import ENDPLATE_STRUCTURES, STRUCTURES, instance_name
+from spineps_rt.results import Result
+
+SCHEMA = 1
+_PACKAGES = ("numpy", "numba", "nibabel", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "pillow")
+
+
+def run_record(result: Result, *, files: Iterable[str]) -> bytes:
+    """Describe a run.
+
+    Args:
+        result: The finished run.
+        files: Names of the files written beside the record.
+
+    Returns:
+        A JSON document, UTF-8.
+    """
+    image = result.image
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "spineps_rt": __version__,
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "notice": "Not a medical device; not for clinical use.",
+        "input": {
+            "file": result.source.name,
+            "sha256": result.source.sha256,
+            "shape": list(image.shape),
+            "spacing_mm": [round(mm, 6) for mm in image.spacing],
+            "orientation": "".join(image.orientation),
+            "affine": image.affine.tolist(),
+        },
+        "models": [asdict(network) for network in result.networks],
+        "options": asdict(result.options),
+        "found": {
+            "vertebrae": list(result.vertebrae),
+            "instance_ml": {instance_name(v): round(ml, 3) for v, ml in result.volumes.items()},
+            "structure_ml": {_structure_name(v): round(ml, 3) for v, ml in result.structure_volumes.items()},
+        },
+        "warnings": list(result.warnings),
+        "seconds": {stage.stage: round(stage.seconds, 3) for stage in result.stages},
+        "total_seconds": round(sum(stage.seconds for stage in result.stages), 3),
+        "peak_memory_mb": round(result.peak_bytes / 2**20, 1),
+        "files": list(files),
+        "platform": _platform(),
+        "exit": 0,
+    }
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _structure_name(label: int) -> str:
+    structure = STRUCTURES.get(label) or ENDPLATE_STRUCTURES.get(label)
+    return structure.name if structure else f"label {label}"
+
+
+@lru_cache(maxsize=1)
+def _platform() -> dict[str, Any]:
+    return {
+        "system": platform.platform(),
+        "python": sys.version.split()[0],
+        "cpu": _cpu_name(),
+        "cpu_count": os.cpu_count(),
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,58 @@
+"""The closing table of a run, in plain text."""
+
+from __future__ import annotations
+
+from spineps_rt.labels import CANAL, CORD, DISC_OFFSET, LEVEL_ORDER, SACRUM_INSTANCE, VERTEBRAE
+from spineps_rt.outputs import OutputPaths
+from spineps_rt.results import Result
+
+
+def closing_table(result: Result, paths: OutputPaths) -> str:
+    """Tell what was found, how long it took, what ran and where the files are.
+
+    Args:
+        result: The finished run.
+        paths: Where its files are.
+
+    Returns:
+        Lines of text.
+    """
+    total = sum(result.seconds.values())
+    stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.seconds.items())
+    rows = [("time", f"{total:.1f} s ({stages}), peak memory {result.peak_bytes / 2**20:.0f} MB")]
+    rows += [("engine", f"{n.kind}: {n.name} on {n.provider}") for n in result.networks]
+    rows += [("warning", text) for text in result.warnings]
+    rows += [("files", str(paths.semantic.parent))]
+    rows += [("", path.name) for path in paths.all()]
+    lines = [result.source.name, f"  {span(result)}", "", *_levels(result), ""]
+    return "\n".join([*lines, *(f"  {key:<8} {value}" for key, value in rows)]) + "\n"
+
+
+def span(result: Result) -> str:
+    """Sum up what was found: ``T10 to L5: 8 vertebrae, 7 discs, sacrum``."""
+    levels = [v for v in LEVEL_ORDER if v in result.volumes and v != SACRUM_INSTANCE]
+    discs = sum(v - DISC_OFFSET in VERTEBRAE for v in result.volumes)
+    parts = [_count(len(levels), "vertebra", "vertebrae"), _count(discs, "disc", "discs")]
+    if SACRUM_INSTANCE in result.volumes:
+        parts.append("sacrum")
+    ends = f"{VERTEBRAE[levels[0]]} to {VERTEBRAE[levels[-1]]}: " if levels else ""
+    return ends + ", ".join(parts)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _levels(result: Result) -> list[str]:
+    """One line a level: volume of the vertebra and of the disc below it."""
+    lines = [f"  {'level':<8}{'vertebra':>10}{'disc below':>12}   (ml)"]
+    for v in LEVEL_ORDER:
+        disc = result.volumes.get(DISC_OFFSET + v)
+        if v in result.volumes or disc:
+            bone = f"{result.volumes[v]:.1f}" if v in result.volumes else "-"
+            lines.append(f"  {VERTEBRAE[v]:<8}{bone:>10}{f'{disc:.1f}' if disc else '-':>12}")
+    tubes = [
+        (name, result.structure_volumes.get(label)) for name, label in (("cord", CORD), ("canal", CANAL))
+    ]
+    lines += [f"  {name:<8}{ml:>10.1f}" for name, ml in tubes if ml]
+    return lines

@@ -1,0 +1,92 @@
+"""What a run gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spineps_rt.labels import LEVEL_ORDER, VERTEBRAE
+
+if TYPE_CHECKING:
+    from spineps_rt.options import Options
+    from spineps_rt.stages.points import Points
+    from spineps_rt.volume import Volume
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """One stage of a run."""
+
+    stage: str
+    """Name of the stage."""
+    seconds: float
+    """Wall time."""
+    peak_bytes: int
+    """Largest resident memory of the process until the stage's end."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that took part in a run."""
+
+    kind: str
+    """``semantic`` or ``instance``."""
+    name: str
+    """The model's name."""
+    sha256: str
+    """Of its graph."""
+    provider: str
+    """The engine that really ran."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a scan came from."""
+
+    name: str
+    """File name without its folder."""
+    sha256: str | None
+    """Of the file; None for a volume that was handed over in memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Masks, points and everything worth knowing about how they came about."""
+
+    image: Volume
+    """The scan as it was read."""
+    semantic: Volume
+    """uint8, on the scan's grid; ids of :data:`spineps_rt.labels.STRUCTURES`, endplates as 52 and 53."""
+    instances: Volume
+    """uint16, on the scan's grid; vertebra ``v``, its disc ``100 + v``, its endplates ``200 + v``."""
+    points: Points
+    """Centroids of every structure of every vertebra."""
+    volumes: dict[int, float]
+    """Instance label -> millilitres."""
+    structure_volumes: dict[int, float]
+    """Semantic label -> millilitres."""
+    warnings: tuple[str, ...]
+    """What a reader of the masks should know."""
+    stages: tuple[StageTime, ...]
+    """Stages in the order in which they ran."""
+    networks: tuple[Network, ...]
+    """The networks and the engines that ran them."""
+    source: Source
+    """The scan."""
+    options: Options
+    """What was asked for."""
+
+    @property
+    def vertebrae(self) -> tuple[str, ...]:
+        """Names of the vertebrae found, from the head downwards."""
+        return tuple(VERTEBRAE[v] for v in LEVEL_ORDER if v in self.volumes)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Stage -> seconds."""
+        return {stage.stage: stage.seconds for stage in self.stages}
+
+    @property
+    def peak_bytes(self) -> int:
+        """Largest resident memory of the process."""
+        return max((stage.peak_bytes for stage in self.stages), default=0)

@@ -1,0 +1,50 @@
+"""Writing: all files of a scan appear together or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+
+from spineps_rt import __version__
+from spineps_rt.files import prepare_folder, write_together
+from spineps_rt.nifti import encode_nifti
+from spineps_rt.outputs import OutputPaths
+from spineps_rt.report.record import run_record
+from spineps_rt.report.snapshot import Caption, render_snapshot
+from spineps_rt.report.table import span
+from spineps_rt.results import Result
+from spineps_rt.stages.points import encode_points
+
+
+def write_outputs(result: Result, paths: OutputPaths) -> None:
+    """Write masks, centroids, snapshot and run record: all of them or none.
+
+    Args:
+        result: The finished run.
+        paths: From :func:`output_paths`; the folder is made if need be, files there are replaced.
+
+    Raises:
+        OutputError: Something cannot be written; then nothing was.
+    """
+    names = [network.name for network in result.networks if network.kind == "semantic"]
+    caption = Caption(
+        title=result.source.name,
+        subtitle=span(result),
+        footer=f"spineps-rt {__version__} · {', '.join(names)} · not a medical device, not for clinical use",
+    )
+    image, semantic, instances = result.image, result.semantic, result.instances
+    items = [
+        (paths.semantic, encode_nifti(semantic.array, like=image)),
+        (paths.instances, encode_nifti(instances.array, like=image)),
+        (paths.centroids, encode_points(result.points)),
+        (paths.snapshot, render_snapshot(image, semantic, instances, caption=caption)),
+        (paths.record, run_record(result, files=[path.name for path in paths.all()])),
+    ]
+    new = not paths.semantic.parent.exists()
+    prepare_folder(paths.semantic.parent)
+    try:
+        write_together(items)
+    except BaseException:
+        if new:
+            with contextlib.suppress(OSError):
+                paths.semantic.parent.rmdir()
+        raise
