@@ -1,1 +1,27 @@
-"""Engines: one interface over ONNX Runtime, OpenVINO and TensorRT."""
+"""Run a model: ``with open_engine(model) as engine: engine.infer(batch)``."""
+
+from spineps_rt.engine.base import Engine
+from spineps_rt.engine.models import (
+    InstanceModel,
+    Model,
+    ModelPair,
+    SemanticModel,
+    default_models,
+    embedded_models,
+    load_model,
+    resolve_models,
+)
+from spineps_rt.engine.providers import open_engine
+
+__all__ = [
+    "Engine",
+    "InstanceModel",
+    "Model",
+    "ModelPair",
+    "SemanticModel",
+    "default_models",
+    "embedded_models",
+    "load_model",
+    "open_engine",
+    "resolve_models",
+]

@@ -1,0 +1,124 @@
+"""An engine runs one model: checked once against the manifest, then fed batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+
+import numpy as np
+
+from spineps_rt.engine.manifest import Model, TensorSpec
+from spineps_rt.errors import ContractError, EngineError, ModelError, NotFiniteError
+
+
+class UnavailableError(EngineError):
+    """What the engine needs is absent from this machine or installation; another engine may do."""
+
+
+class Engine(ABC):
+    """Base of all engines; a context manager.
+
+    A back end builds its session, calls this constructor, and answers :meth:`_signature` and :meth:`_run`.
+    """
+
+    def __init__(self, model: Model, *, provider: str) -> None:
+        """Check the session's inputs and outputs against the manifest.
+
+        Args:
+            model: The model that the session was built from.
+            provider: What really runs, for the run record.
+
+        Raises:
+            ModelError: The graph is not what its manifest says.
+        """
+        self.model = model
+        self.provider = provider
+        self._open = True
+        inputs, outputs = self._signature()
+        for what, found, expected in (("input", inputs, model.input), ("output", outputs, model.output)):
+            if found != [expected]:
+                raise ModelError(
+                    f"The graph of model {model.name!r} ({model.folder}) has the {what} "
+                    f"{', '.join(map(_describe, found)) or 'none'}; its manifest says {_describe(expected)}. "
+                    "Export the model again."
+                )
+
+    @abstractmethod
+    def _signature(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
+        """Inputs and outputs as the session reports them."""
+
+    @abstractmethod
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        """Run one batch of the graph's own static shape; the answer belongs to the caller."""
+
+    def infer(self, batch: np.ndarray) -> np.ndarray:
+        """Run the network.
+
+        Args:
+            batch: (N, ...) of the manifest's input dtype, N at least 1. Graphs are static with a batch of
+                one, so the N samples run one after the other.
+
+        Returns:
+            (N, ...) of the manifest's output dtype, C-contiguous, owned by the caller.
+
+        Raises:
+            ContractError: The batch is not what the manifest says.
+            NotFiniteError: The network answered NaN or infinity.
+            EngineError: The engine is closed or failed while running.
+        """
+        self._check(batch)
+        first = self._infer_one(batch[:1])
+        if len(batch) == 1:
+            return first
+        answer = np.empty((len(batch), *first.shape[1:]), first.dtype)
+        answer[0] = first[0]
+        for i in range(1, len(batch)):
+            answer[i] = self._infer_one(batch[i : i + 1])[0]
+        return answer
+
+    def close(self) -> None:
+        """Give the session's memory back; a closed engine runs nothing more."""
+        self._open = False
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check(self, batch: np.ndarray) -> None:
+        spec = self.model.input
+        if not self._open:
+            raise EngineError(f"The engine of model {self.model.name!r} is closed; open it again.")
+        if batch.ndim != len(spec.shape) or batch.shape[1:] != spec.shape[1:] or len(batch) == 0:
+            shape = ", ".join(map(str, ("N", *spec.shape[1:])))
+            raise ContractError(
+                f"A batch of shape {batch.shape} came; model {self.model.name!r} takes ({shape})."
+            )
+        if batch.dtype != spec.dtype:
+            raise ContractError(
+                f"A batch of {batch.dtype} came; model {self.model.name!r} takes {spec.dtype}."
+            )
+
+    def _infer_one(self, batch: np.ndarray) -> np.ndarray:
+        try:
+            answer = self._run(np.ascontiguousarray(batch))
+        except Exception as error:
+            raise EngineError(f"{self.provider} failed on model {self.model.name!r}: {error}") from error
+        spec = self.model.output
+        if answer.shape != spec.shape or answer.dtype != spec.dtype:
+            came = _describe(TensorSpec(spec.name, str(answer.dtype), answer.shape))
+            raise ContractError(f"{self.provider} answered {came}; the manifest says {_describe(spec)}.")
+        # Two reductions need no temporary array, and both carry NaN.
+        if answer.dtype.kind == "f" and not (np.isfinite(answer.min()) and np.isfinite(answer.max())):
+            raise NotFiniteError(
+                f"Model {self.model.name!r} answered NaN or infinity on {self.provider}: the result would be "
+                "meaningless. Check the image's intensities, or run with another device."
+            )
+        return answer
+
+
+def _describe(spec: TensorSpec) -> str:
+    return f"{spec.name} {spec.dtype} {list(spec.shape)}"

@@ -1,0 +1,125 @@
+"""ONNX Runtime: on the CPU, or on an NVIDIA GPU by its CUDA or TensorRT provider."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import sys
+from typing import Any
+
+import numpy as np
+
+from spineps_rt.engine.base import Engine, UnavailableError
+from spineps_rt.engine.manifest import Model, TensorSpec
+from spineps_rt.engine.models import read_graph
+from spineps_rt.errors import EngineError, ModelError
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+
+_ERROR, _FATAL = 3, 4
+_DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
+_CUDA_OPTIONS = {"use_tf32": "0"}  # TF32 keeps 10 bits of the mantissa: float32 in name only
+_HOW = {
+    CUDA: "pip install 'onnxruntime-gpu[cuda,cudnn]'",
+    TENSORRT: "pip install 'onnxruntime-gpu[cuda,cudnn]' 'spineps-rt[gpu]'",
+}
+
+
+class OnnxEngine(Engine):
+    """A session of ONNX Runtime."""
+
+    def __init__(self, model: Model, *, provider: str = CPU, threads: int = 0) -> None:
+        """Build the session.
+
+        Args:
+            model: The model.
+            provider: :data:`CPU`, :data:`CUDA` or :data:`TENSORRT`.
+            threads: Threads within an operator on the CPU; 0 leaves it to ONNX Runtime.
+
+        Raises:
+            UnavailableError: The provider, its libraries or a GPU are not there.
+            ModelError: The graph cannot be read.
+        """
+        try:
+            import onnxruntime  # noqa: PLC0415 (slow to import)
+        except ImportError as error:
+            raise UnavailableError(
+                f"ONNX Runtime cannot be imported ({error}): pip install onnxruntime"
+            ) from error
+        if provider != CPU:
+            _require_gpu(onnxruntime, provider)
+        self._session: Any = _session(onnxruntime, model, provider, threads)
+        really = self._session.get_providers()[0]
+        if really != provider:
+            raise EngineError(
+                f"ONNX Runtime {onnxruntime.__version__} could not load {provider} and took {really}: "
+                f"its CUDA libraries are missing or of another version. Try: {_HOW[provider]}"
+            )
+        super().__init__(model, provider=f"ONNX Runtime {really}")
+
+    def _signature(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
+        return _specs(self._session.get_inputs()), _specs(self._session.get_outputs())
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        return self._session.run([self.model.output.name], {self.model.input.name: batch})[0]
+
+    def close(self) -> None:
+        """Release the session."""
+        super().close()
+        self._session = None
+
+
+def _specs(nodes: Any) -> list[TensorSpec]:
+    return [TensorSpec(node.name, _DTYPES.get(node.type, node.type), tuple(node.shape)) for node in nodes]
+
+
+def _require_gpu(onnxruntime: Any, provider: str) -> None:
+    available = onnxruntime.get_available_providers()
+    if provider not in available:
+        raise UnavailableError(
+            f"This ONNX Runtime {onnxruntime.__version__} was built without {provider} (it has "
+            f"{', '.join(available)}). Try: {_HOW[provider]}"
+        )
+    if not cuda_devices():
+        raise UnavailableError(f"{provider} needs an NVIDIA GPU and its driver; this machine shows none.")
+
+
+def cuda_devices() -> int:
+    """Count the GPUs that the NVIDIA driver shows, without loading any CUDA library.
+
+    Returns:
+        0 where there is no driver. Asked first, because ONNX Runtime prints its own errors when a GPU
+        provider is tried in vain.
+    """
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def _session(onnxruntime: Any, model: Model, provider: str, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _ERROR if provider == CPU else _FATAL
+    providers: list[Any] = [CPU]
+    if provider != CPU:
+        providers = [(CUDA, _CUDA_OPTIONS), CPU]
+        if provider == TENSORRT:
+            providers.insert(0, TENSORRT)
+        # A provider that does not load is reported by what get_providers answers, not by prints.
+        onnxruntime.set_default_logger_severity(_FATAL)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(AttributeError, OSError):
+            onnxruntime.preload_dlls()
+    graph = read_graph(model)
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+    except Exception as error:
+        text = f"ONNX Runtime cannot open model {model.name!r} ({model.folder}) on {provider}: {error}"
+        raise (ModelError if provider == CPU else EngineError)(text) from error

@@ -1,0 +1,95 @@
+"""Choose and open the engine for a device."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from importlib import metadata
+
+from spineps_rt.engine.base import Engine, UnavailableError
+from spineps_rt.engine.manifest import Model
+from spineps_rt.errors import EngineError
+
+_LOG = logging.getLogger(__name__)
+
+
+def _openvino(model: Model, threads: int) -> Engine:
+    from spineps_rt.engine.openvino import OpenVinoEngine  # noqa: PLC0415 (each back end loads on demand)
+
+    return OpenVinoEngine(model, threads=threads)
+
+
+def _onnx(model: Model, threads: int) -> Engine:
+    from spineps_rt.engine.onnx import CPU, OnnxEngine  # noqa: PLC0415
+
+    return OnnxEngine(model, provider=CPU, threads=threads)
+
+
+def _cuda(model: Model, threads: int) -> Engine:
+    from spineps_rt.engine.onnx import CUDA, OnnxEngine  # noqa: PLC0415
+
+    return OnnxEngine(model, provider=CUDA, threads=threads)
+
+
+def _tensorrt(model: Model, threads: int) -> Engine:
+    from spineps_rt.engine.onnx import TENSORRT, OnnxEngine  # noqa: PLC0415
+
+    return OnnxEngine(model, provider=TENSORRT, threads=threads)
+
+
+_OPENERS: dict[str, Callable[[Model, int], Engine]] = {
+    "openvino": _openvino,
+    "onnx": _onnx,
+    "cuda": _cuda,
+    "tensorrt": _tensorrt,
+}
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "auto": ("cuda", "openvino", "onnx"),
+    "cpu": ("openvino", "onnx"),
+    **{name: (name,) for name in _OPENERS},
+}
+"""Device to the engines that may serve it, best first; the devices are those of ``options.DEVICES``."""
+
+
+def open_engine(model: Model, *, device: str = "auto", threads: int = 0) -> Engine:
+    """Open an engine for a model.
+
+    Args:
+        model: The model.
+        device: One of :data:`spineps_rt.options.DEVICES`. ``auto`` and ``cpu`` take the best engine
+            that works; any other is taken at its word.
+        threads: CPU threads; 0 leaves it to the engine.
+
+    Returns:
+        The engine, to be closed or used in a ``with``; its ``provider`` says what really runs.
+
+    Raises:
+        EngineError: The device is unknown or cannot be had; the message says why and how to get it.
+        ModelError: The graph is damaged or not what its manifest says.
+    """
+    if device not in _CHOICES:
+        raise EngineError(f"There is no device {device!r}; choose one of {', '.join(_CHOICES)}.")
+    if threads < 0:
+        raise EngineError(f"{threads} threads were asked for; expected 0 (automatic) or more.")
+    reasons = []
+    for name in _CHOICES[device]:
+        try:
+            return _OPENERS[name](model, threads)
+        except EngineError as error:
+            # What is merely absent is no news; what is there and fails is.
+            if len(_CHOICES[device]) > 1 and not isinstance(error, UnavailableError):
+                _LOG.warning("Trying the next engine, because %s", error)
+            reasons.append(str(error))
+    raise EngineError(f"Device {device!r} cannot be had. {' '.join(reasons)} Installed: {installed()}.")
+
+
+def installed() -> str:
+    """Name the inference libraries that are installed, with their versions."""
+    found = []
+    for name in ("onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt"):
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found) or "no inference library"

@@ -1,0 +1,101 @@
+"""Run a network tile by tile and stitch its logits in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from spineps_rt.engine.base import Engine
+from spineps_rt.engine.manifest import SemanticModel
+from spineps_rt.engine.tiling import TilePlan, importance_map, plan_tiles
+from spineps_rt.errors import ContractError
+from spineps_rt.kernels.stitch import accumulate, finalise
+
+Progress = Callable[[int, int], None]
+"""Called with tiles done and tiles in all."""
+
+
+def sliding_window(
+    engine: Engine, image: np.ndarray, *, step: float | None = None, progress: Progress | None = None
+) -> np.ndarray:
+    """Classify every voxel of a volume.
+
+    Tiles are visited in order along the plan's long axis. The accumulator is a ring of one patch along it:
+    rows that no later tile touches take their class and make room, so memory does not grow with the scan's
+    length. Logits are summed in float32; the sum of weights is never needed, because dividing by it does not
+    move the largest class. (TPTBox sums in float16, where weighted logits above 65 become infinite.)
+
+    Args:
+        engine: Of a semantic model.
+        image: 3-D in the network's axis order, normalised; any float dtype.
+        step: Distance of neighbouring tiles as a fraction of the patch; None takes the model's.
+        progress: Called before the first and after every tile.
+
+    Returns:
+        uint8 class map of the image's shape; of equal logits the first class wins.
+
+    Raises:
+        ContractError: The model is not a semantic one, or the image is not 3-D float.
+        NotFiniteError: The network answered NaN or infinity.
+    """
+    model = engine.model
+    if not isinstance(model, SemanticModel):
+        raise ContractError(
+            f"Model {model.name!r} is no semantic model; tiles can only be stitched from logits."
+        )
+    if image.ndim != 3 or image.dtype.kind != "f":
+        raise ContractError(
+            f"An image of {image.ndim} axes and {image.dtype} came; expected a 3-D float array."
+        )
+    plan = plan_tiles(image.shape, model.patch, model.step if step is None else step)
+    padded = np.empty(plan.padded, np.uint8)
+    tiles = plan.tiles
+    axis = plan.long_axis
+    weights = importance_map(plan.patch)
+    ring = list(plan.padded)
+    ring[axis] = plan.patch[axis]
+    # One tile over everything needs no accumulator: weights scale all classes of a voxel alike.
+    total = (
+        np.zeros((model.output.shape[1], *ring), np.float32)
+        if len(tiles) > 1
+        else np.empty((0, 0, 0, 0), np.float32)
+    )
+    done = 0
+    if progress:
+        progress(0, len(tiles))
+    for count, tile in enumerate(tiles, 1):
+        logits = engine.infer(_cut(image, plan, tile).astype(model.input.dtype, copy=False))[0]
+        logits = logits.astype(np.float32, copy=False)
+        if len(tiles) == 1:
+            finalise(logits, padded, (0, 0, 0), plan.padded)
+        else:
+            done = _leave(total, padded, axis, (done, tile[axis]))
+            accumulate(total, logits, weights, (tile[0], tile[1], tile[2]))
+        if progress:
+            progress(count, len(tiles))
+    if len(tiles) > 1:
+        _leave(total, padded, axis, (done, plan.padded[axis]))
+    inside = tuple(slice(low, low + size) for size, (low, _) in zip(plan.shape, plan.padding))
+    return np.ascontiguousarray(padded[inside])
+
+
+def _leave(total: np.ndarray, classes: np.ndarray, axis: int, rows: tuple[int, int]) -> int:
+    """Let rows [first, last) of the long axis take their class and leave the ring; returns ``last``."""
+    low, high = [0, 0, 0], list(classes.shape)
+    low[axis], high[axis] = rows
+    if rows[1] > rows[0]:
+        finalise(total, classes, (low[0], low[1], low[2]), (high[0], high[1], high[2]))
+    return rows[1]
+
+
+def _cut(image: np.ndarray, plan: TilePlan, tile: tuple[int, ...]) -> np.ndarray:
+    """Copy one tile (1, 1, *patch), zeros where it hangs over the image; the image itself is never padded."""
+    batch = np.zeros((1, 1, *plan.patch), np.float32)
+    source, target = [], []
+    for start, size, length, (low, _) in zip(tile, plan.patch, plan.shape, plan.padding):
+        first, last = max(start - low, 0), min(start - low + size, length)
+        source.append(slice(first, last))
+        target.append(slice(first + low - start, last + low - start))
+    batch[0, 0][tuple(target)] = image[tuple(source)]
+    return batch

@@ -1,0 +1,111 @@
+"""Arrays through the networks: normalisation, axis order, cropping and labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny_models
+
+from spineps_rt.engine import load_model, open_engine
+from spineps_rt.engine.normalise import normalise
+from spineps_rt.errors import ContractError, EmptyImageError, NotFiniteError
+from spineps_rt.stages.predict import predict_cutouts, predict_semantic
+
+
+def test_zscore():
+    image = np.random.default_rng(0).uniform(0, 1500, (5, 6, 7)).astype(np.float32)
+    normal = normalise(image, "zscore")
+    assert normal.dtype == np.float32 and normal is not image
+    np.testing.assert_allclose(normal, (image - image.mean(dtype=float)) / image.std(dtype=float), atol=1e-5)
+
+
+def test_zscore_of_a_constant_is_zero():
+    np.testing.assert_array_equal(normalise(np.full((2, 2, 2), 7, np.int16), "zscore"), np.zeros((2, 2, 2)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_image_that_is_not_finite_is_an_error(value):
+    image = np.ones((2, 3, 4), np.float32)
+    image[1, 1, 1] = value
+    with pytest.raises(NotFiniteError):
+        normalise(image, "zscore")
+
+
+def test_an_unknown_scheme_is_an_error():
+    with pytest.raises(ContractError, match="'CT' came"):
+        normalise(np.ones((2, 2, 2)), "CT")
+
+
+def test_semantic_labels_lie_where_the_intensities_are(tmp_path):
+    """Three intensities in a margin of zeros come back as three labels, in place, along every axis."""
+    rng = np.random.default_rng(5)
+    truth = np.zeros((19, 35, 11), np.uint8)
+    truth[2:17, 3:31, 1:10] = rng.choice(np.array([0, 26, 41], np.uint8), (15, 28, 9))
+    image = np.zeros(truth.shape, np.float32)
+    image[2:17, 3:31, 1:10] = 100
+    image[truth == 26] = 500
+    image[truth == 41] = 900
+    levels = tiny_models.zscore_levels(image, (100, 500, 900))
+    folder = tiny_models.write_semantic(tmp_path, levels=levels, patch=(6, 12, 10))
+    with open_engine(load_model(folder), device="onnx") as engine:
+        labels = predict_semantic(image, engine)
+        assert labels.dtype == np.uint8 and labels.flags.c_contiguous
+        np.testing.assert_array_equal(labels, truth)
+        np.testing.assert_array_equal(predict_semantic(image.astype(np.int16), engine, step=1.0), truth)
+
+
+def test_the_network_sees_its_own_axis_order(tmp_path):
+    """A bias that differs along the patch's axes shows which array axis each of them became."""
+    patch = (2, 4, 8)
+    field = np.zeros((1, 2, *patch), np.float32)
+    field[:, 1] = 10.0 * (np.arange(8) >= 6) - 5.0  # class 1 in the last quarter along P
+    folder = tiny_models.write_semantic(tmp_path, levels=(0.0, 0.0), patch=patch, field=field)
+    with open_engine(load_model(folder), device="onnx") as engine:
+        labels = predict_semantic(np.random.default_rng(0).uniform(1, 2, (8, 4, 2)), engine)
+    expected = np.zeros((8, 4, 2), np.uint8)
+    expected[6:] = 26
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_semantic_refusals(tmp_path):
+    with open_engine(load_model(tiny_models.write_semantic(tmp_path / "s")), device="onnx") as engine:
+        with pytest.raises(EmptyImageError):
+            predict_semantic(np.zeros((4, 4, 4), np.float32), engine)
+        with pytest.raises(ContractError, match="three axes"):
+            predict_semantic(np.ones((4, 4), np.float32), engine)
+        image = np.ones((4, 4, 4), np.float32)
+        image[0, 0, 0] = np.nan
+        with pytest.raises(NotFiniteError):
+            predict_semantic(image, engine)
+    instance = load_model(tiny_models.write_instance(tmp_path / "i"))
+    with (
+        open_engine(instance, device="onnx") as engine,
+        pytest.raises(ContractError, match="no semantic model"),
+    ):
+        predict_semantic(np.ones((4, 4, 4), np.float32), engine)
+
+
+@pytest.mark.parametrize("axes", [("P", "I", "R"), ("R", "I", "P")])
+def test_cutouts(tmp_path, axes):
+    cutout = (5, 9, 3)
+    cutouts = np.random.default_rng(1).integers(0, 3, (2, *cutout), dtype=np.uint8)
+    folder = tiny_models.write_instance(tmp_path, cutout=cutout, band=3, axes=axes)
+    with open_engine(load_model(folder), device="onnx") as engine:
+        answer = predict_cutouts(engine, cutouts)
+        assert predict_cutouts(engine, cutouts[:0]).shape == (0, *cutout)
+        with pytest.raises(ContractError, match=r"expected \(N, P, I, R\)"):
+            predict_cutouts(engine, cutouts[0])
+        with pytest.raises(ContractError, match="takes uint8"):
+            predict_cutouts(engine, cutouts.astype(np.int16))
+    rows = np.repeat(np.array([1, 2, 3], np.uint8), 3)[None, None, :, None]
+    np.testing.assert_array_equal(answer, np.where(cutouts > 0, rows, 0))
+    assert answer.dtype == np.uint8 and answer.flags.c_contiguous
+
+
+def test_a_class_that_no_instance_network_has_is_an_error(tmp_path):
+    folder = tiny_models.write_instance(tmp_path, first_class=2)
+    with (
+        open_engine(load_model(folder), device="onnx") as engine,
+        pytest.raises(ContractError, match="class 4"),
+    ):
+        predict_cutouts(engine, np.ones((1, 16, 24, 8), np.uint8))

@@ -1,0 +1,113 @@
+"""Stitching in constant memory equals the sum over the whole volume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny_models
+
+from spineps_rt.engine import load_model, open_engine
+from spineps_rt.engine.stitch import sliding_window
+from spineps_rt.engine.tiling import importance_map, plan_tiles
+from spineps_rt.errors import ContractError, NotFiniteError
+from spineps_rt.kernels import stitch as kernels
+
+PATCH = (4, 8, 6)
+
+
+def naive(engine, image, step):
+    """All classes of the whole padded volume at once, then arg-max."""
+    patch = engine.model.patch
+    plan = plan_tiles(image.shape, patch, step)
+    padded = np.pad(image, plan.padding)
+    total = np.zeros((engine.model.output.shape[1], *padded.shape), np.float32)
+    weights = importance_map(patch)
+    for tile in plan.tiles:
+        box = tuple(slice(s, s + p) for s, p in zip(tile, patch))
+        logits = engine.infer(np.ascontiguousarray(padded[box])[None, None])[0]
+        total[(slice(None), *box)] += logits if len(plan.tiles) == 1 else weights * logits
+    inside = tuple(slice(low, low + n) for n, (low, _) in zip(image.shape, plan.padding))
+    return total.argmax(0).astype(np.uint8)[inside]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    """Logits depend on where in the tile a voxel lies, so overlapping tiles disagree."""
+    levels = (-1.5, -0.5, 0.5, 1.5)
+    field = np.random.default_rng(3).normal(0, 1.5, (1, 4, *PATCH))
+    folder = tiny_models.write_semantic(
+        tmp_path_factory.mktemp("m") / "s", levels=levels, patch=PATCH, field=field
+    )
+    with open_engine(load_model(folder), device="onnx", threads=1) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(4, 8, 6), (3, 5, 5), (4, 29, 6), (3, 21, 11), (9, 8, 7), (17, 13, 3), (1, 1, 1), (6, 33, 13)],
+)
+@pytest.mark.parametrize("step", [0.5, 0.7, 1.0])
+def test_equals_the_naive_sum(engine, shape, step):
+    image = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    classes = sliding_window(engine, image, step=step)
+    assert classes.dtype == np.uint8 and classes.flags.c_contiguous
+    np.testing.assert_array_equal(classes, naive(engine, image, step))
+
+
+def test_strided_and_double_images_are_taken(engine):
+    image = np.random.default_rng(2).normal(size=(11, 21, 5))
+    expected = sliding_window(engine, np.ascontiguousarray(image.transpose(2, 1, 0), dtype=np.float32))
+    np.testing.assert_array_equal(sliding_window(engine, image.transpose(2, 1, 0)), expected)
+
+
+def test_the_first_of_equal_classes_wins(tmp_path):
+    # Levels 1 and -1 are equally far from 0.
+    folder = tiny_models.write_semantic(tmp_path, levels=(1.0, -1.0, 2.0), patch=PATCH)
+    with open_engine(load_model(folder), device="onnx") as engine:
+        for shape in (PATCH, (4, 20, 9)):
+            assert not sliding_window(engine, np.zeros(shape, np.float32)).any()
+            assert (sliding_window(engine, np.full(shape, -0.1, np.float32)) == 1).all()
+
+
+def test_progress_counts_every_tile(engine):
+    seen = []
+    sliding_window(engine, np.zeros((4, 29, 6), np.float32), step=0.5, progress=lambda *at: seen.append(at))
+    tiles = len(plan_tiles((4, 29, 6), PATCH, 0.5).tiles)
+    assert tiles > 3
+    assert seen == [(n, tiles) for n in range(tiles + 1)]
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_are_an_error(tmp_path, poison):
+    field = np.zeros((1, 3, *PATCH))
+    field[0, 1, 2, 3, 4] = poison
+    folder = tiny_models.write_semantic(tmp_path, patch=PATCH, field=field)
+    with (
+        open_engine(load_model(folder), device="onnx") as engine,
+        pytest.raises(NotFiniteError, match="NaN or infinity"),
+    ):
+        sliding_window(engine, np.zeros((4, 20, 6), np.float32))
+
+
+def test_memory_does_not_grow_with_the_length(engine, monkeypatch):
+    sizes = []
+    real = kernels.accumulate
+    monkeypatch.setattr(
+        "spineps_rt.engine.stitch.accumulate",
+        lambda total, *rest: (sizes.append(total.shape), real(total, *rest)),
+    )
+    for length in (20, 60):
+        sliding_window(engine, np.zeros((5, length, 7), np.float32))
+    assert set(sizes) == {(4, 5, PATCH[1], 7)}
+
+
+def test_wrong_inputs_are_refused(engine, tmp_path):
+    with pytest.raises(ContractError, match="3-D float"):
+        sliding_window(engine, np.zeros((4, 8), np.float32))
+    with pytest.raises(ContractError, match="3-D float"):
+        sliding_window(engine, np.zeros(PATCH, np.int16))
+    with (
+        open_engine(load_model(tiny_models.write_instance(tmp_path)), device="onnx") as instance,
+        pytest.raises(ContractError, match="no semantic model"),
+    ):
+        sliding_window(instance, np.zeros(PATCH, np.float32))
