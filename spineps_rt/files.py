@@ -35,9 +35,7 @@ def open_input(path: Path) -> BinaryIO:
         MissingFileError: It does not exist, is a folder or a device, or may not be read.
     """
     if path.is_dir():
-        raise MissingFileError(
-            f"{path} is a folder; expected a NIfTI file (of DICOM slices: convert with dcm2niix)"
-        )
+        raise MissingFileError(f"{path} is a folder; expected a NIfTI file (DICOM: convert with dcm2niix)")
     if path.exists() and not path.is_file():
         raise MissingFileError(f"{path} is not a regular file; expected a NIfTI file")
     try:
@@ -45,9 +43,7 @@ def open_input(path: Path) -> BinaryIO:
     except FileNotFoundError:
         raise MissingFileError(f"{path} does not exist; check the name and the folder") from None
     except OSError as error:
-        raise MissingFileError(
-            f"{path} cannot be opened ({error.strerror}); check its permissions"
-        ) from error
+        raise MissingFileError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
 
 
 def unpacked(handle: BinaryIO, *, name: str) -> Iterator[bytes]:
@@ -84,9 +80,7 @@ def _members(handle: BinaryIO, chunk: bytes, name: str) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(wbits=_GZIP_BITS)
     while chunk or (chunk := handle.read(_CHUNK)):
         if not inside:
-            chunk = chunk.lstrip(
-                b"\0"
-            )  # zeros may pad the end of a stream; what else follows is a new member
+            chunk = chunk.lstrip(b"\0")  # zeros may pad a stream's end; what else follows is a new member
             if not chunk:
                 continue
             unpacker = zlib.decompressobj(wbits=_GZIP_BITS)
@@ -117,7 +111,7 @@ def packed(pieces: Iterable[bytes]) -> bytes:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Create a folder for results and prove that it can be written, before hours are spent on them.
+    """Create a folder for results and prove that it can be written, before time is spent on them.
 
     Raises:
         OutputError: It cannot be created or written.
@@ -247,4 +241,5 @@ _REASONS = {
 
 
 def _sentence(path: Path, error: OSError) -> str:
-    return f"{path} {_REASONS.get(error.errno or 0, f'cannot be written ({error.strerror}); choose another folder')}"
+    otherwise = f"cannot be written ({error.strerror}); choose another folder"
+    return f"{path} {_REASONS.get(error.errno or 0, otherwise)}"

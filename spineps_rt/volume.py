@@ -125,7 +125,7 @@ def pad_to(volume: Volume, shape: Sequence[int], *, value: float | None = None) 
         volume: Any volume.
         shape: The three sizes wanted.
         value: What the new voxels hold; None means the array's minimum, as TPTBox pads an image (it pads a
-            label map with 0).
+            label map with 0). With None, an array cut down first counts as it is then.
 
     Raises:
         ContractError: The shape is not three positive sizes.
@@ -134,9 +134,12 @@ def pad_to(volume: Volume, shape: Sequence[int], *, value: float | None = None) 
     if len(wanted) != 3 or min(wanted) < 1:
         raise ContractError(f"a shape to pad to has three positive sizes; got {tuple(shape)}")
     spare = [want - have for want, have in zip(wanted, volume.shape)]
-    before = [(gap + 1) // 2 if gap > 0 else -((1 - gap) // 2) for gap in spare]
-    fill = volume.array.min() if value is None else value
-    return _shift(volume, before, wanted, mode="constant", constant_values=fill)
+    skip = [(max(-gap, 0) + 1) // 2 for gap in spare]
+    cut = [slice(a, a + min(want, have)) for a, want, have in zip(skip, wanted, volume.shape)]
+    inner = crop(volume, (cut[0], cut[1], cut[2]))
+    before = [(max(gap, 0) + 1) // 2 for gap in spare]
+    fill = inner.array.min() if value is None else value
+    return _shift(inner, before, wanted, mode="constant", constant_values=fill)
 
 
 def bounding_box(array: np.ndarray, *, margin: float = 0, minimum: float = 0) -> Box:
@@ -224,7 +227,8 @@ def resample_to(volume: Volume, target: Volume, *, labels: bool) -> Volume:
             turned = orientations.apply_orientation(volume.array, transform)
             padded = _shift(Volume(turned, affine), before, target.shape, mode="edge")
             return target.with_array(padded.array)
-    return target.with_array(_resample(volume, target.affine, target.shape, labels).array)
+    # TPTBox rounds the affine of the target to 7 decimals; where a voxel lies halfway, that decides its label
+    return target.with_array(_resample(volume, np.round(target.affine, 7), target.shape, labels).array)
 
 
 def plane(volume: Volume) -> str:
@@ -253,13 +257,12 @@ def _shift(volume: Volume, before: Sequence[int], shape: Sequence[int], **paddin
 
 
 def _resample(volume: Volume, affine: np.ndarray, shape: tuple[int, int, int], labels: bool) -> Volume:
-    from spineps_rt.kernels import resample  # noqa: PLC0415 - numba is needed for nothing else here
+    from spineps_rt.kernels import resample  # noqa: PLC0415 - nothing else here needs numba
 
     # inv and dot as nibabel's resample_from_to: a nearest neighbour's tie hangs on the last bit
     step = np.linalg.inv(volume.affine).dot(affine)
-    source = np.ascontiguousarray(volume.array, dtype=None if labels else np.float32)
-    order = 0 if labels else 3
-    array = resample.affine(source, step[:3, :3], step[:3, 3], shape, order=order, mode="nearest")
+    sample = resample.affine_nearest if labels else resample.affine_cubic
+    array = sample(volume.array, step[:3, :3], step[:3, 3], shape, mode="nearest")
     return Volume(_as_dtype(array, volume.array.dtype), affine, volume.header)
 
 
