@@ -1,0 +1,113 @@
+"""Kernel that traces canal, cord and nerve roots along the spine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..kernels import _jit
+from .tissues import OTHER_BONE, Tissue
+
+# Columns of a station: point 0-2, frame 3-11, half depth and width of the canal 12-13, of the cord 14-15,
+# of the fluid-filled sac 16 (share of the canal, 0: only fat), shift of the cord to the front in mm 17.
+COLUMNS = 18
+
+_CANAL, _CORD, _OTHER = 61, 60, OTHER_BONE
+_CSF, _ROOT, _CORD_TISSUE = int(Tissue.CSF), int(Tissue.ROOT), int(Tissue.CORD)
+_FAT, _LIGAMENT = int(Tissue.EPIDURAL_FAT), int(Tissue.LIGAMENT)
+
+
+@_jit.njit
+def trace_canal(
+    stations: np.ndarray,
+    roots: np.ndarray,
+    grid: np.ndarray,
+    label: np.ndarray,
+    owner: np.ndarray,
+    tissue: np.ndarray,
+) -> None:
+    """Trace the canal in place: it yields to bodies and discs and takes from the arch.
+
+    Args:
+        stations: float64 (n, 18), see the columns above.
+        roots: float64 (m, 5): resting place of each nerve root in the sac (-1 to 1, back and right), its
+            waviness, phase and radius in mm.
+        grid: float64 (2, 3).
+        label: uint8 (P, I, R), changed.
+        owner: uint16 (P, I, R), changed.
+        tissue: uint8 (P, I, R), changed.
+    """
+    for n in range(stations.shape[0] - 1):
+        s, e = stations[n], stations[n + 1]
+        d = e[0:3] - s[0:3]
+        length = np.sum(d * d)
+        reach = max(s[12], s[13]) * 1.7 + 2.0
+        for_lo = np.zeros(3, np.int64)
+        for_hi = np.zeros(3, np.int64)
+        for a in range(3):
+            for_lo[a] = max(0, int((min(s[a], e[a]) - reach - grid[0, a]) / grid[1, a]))
+            for_hi[a] = min(label.shape[a], int((max(s[a], e[a]) + reach - grid[0, a]) / grid[1, a]) + 2)
+        for i in range(for_lo[0], for_hi[0]):
+            for j in range(for_lo[1], for_hi[1]):
+                for k in range(for_lo[2], for_hi[2]):
+                    x = grid[0, 0] + i * grid[1, 0] - s[0]
+                    y = grid[0, 1] + j * grid[1, 1] - s[1]
+                    z = grid[0, 2] + k * grid[1, 2] - s[2]
+                    t = (x * d[0] + y * d[1] + z * d[2]) / length
+                    if t < -0.05 or t >= 1.05:
+                        continue
+                    row = s + t * (e - s)
+                    x, y, z = x - t * d[0], y - t * d[1], z - t * d[2]
+                    u = x * row[3] + y * row[4] + z * row[5]
+                    w = x * row[9] + y * row[10] + z * row[11]
+                    voxel = (i, j, k)
+                    if label[voxel] in (49, 62, 100):
+                        continue
+                    rho = np.sqrt((u / row[12]) ** 2 + (w / row[13]) ** 2)
+                    if rho < 1.0:
+                        _fill(row, (u, w, n + t), roots, voxel, (label, owner, tissue))
+                    elif label[voxel] == 0 and rho < 1.6:
+                        _surround(u, w, row, voxel, tissue)
+
+
+@_jit.njit
+def _fill(
+    row: np.ndarray,
+    place: tuple[float, float, float],
+    roots: np.ndarray,
+    voxel: tuple[int, int, int],
+    maps: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    """Write cord, root, fluid or fat into one voxel of the canal."""
+    u, w, along = place
+    label, owner, tissue = maps
+    label[voxel], owner[voxel] = _CANAL, 0
+    if row[14] > 0.3 and ((u + row[17]) / row[14]) ** 2 + (w / row[15]) ** 2 < 1.0:
+        label[voxel] = _CORD
+        tissue[voxel] = _CORD_TISSUE
+        return
+    sac = row[16]
+    p, q = (u + 0.25 * (1.0 - sac) * row[12]) / (row[12] * max(sac, 1e-3)), w / (row[13] * max(sac, 1e-3))
+    if sac <= 0.05 or p * p + q * q > 1.0:
+        tissue[voxel] = _FAT
+        return
+    tissue[voxel] = _CSF
+    if row[14] > 2.6:
+        return
+    for r in range(roots.shape[0]):
+        wave = roots[r, 2] * np.sin(along * 0.25 + roots[r, 3])
+        du = (p - roots[r, 0] - wave) * row[12]
+        dw = (q - roots[r, 1] + wave) * row[13]
+        if du * du + dw * dw < roots[r, 4] ** 2:
+            tissue[voxel] = _ROOT
+            return
+
+
+@_jit.njit
+def _surround(u: float, w: float, row: np.ndarray, voxel: tuple[int, int, int], tissue: np.ndarray) -> None:
+    """Write what lies about the canal where there is no bone: yellow ligament, epidural and foraminal fat."""
+    if tissue[voxel] != 255:
+        return
+    if u > 0.55 * row[12] and abs(w) > 1.5:
+        tissue[voxel] = _LIGAMENT
+    else:
+        tissue[voxel] = _FAT
