@@ -35,7 +35,7 @@ def to_json(centroids: Centroids, volume: Volume, meta: Mapping[str, object] | N
         UTF-8, ending in a line feed.
 
     Raises:
-        ContractError: A point is not finite, meta is not JSON, or it renames the grid, the source or the version.
+        ContractError: A point is not finite, meta is not JSON, or it holds what the file says itself.
     """
     header = {**_grid(volume), "source": SOURCE, "version": __version__}
     clash = sorted(set(header) & set(meta or {}))

@@ -30,10 +30,7 @@ def unify(semantic: np.ndarray, instances: np.ndarray) -> np.ndarray:
     Returns:
         A new instance mask.
     """
-    table = relabel.table_of(
-        {label: label for label in ARTICULAR}, highest=255, dtype=np.dtype(np.uint8), keep_others=False
-    )
-    ids, n = components.label(relabel.look_up(semantic, table))
+    ids, n = components.label(relabel.map_labels(semantic, {s: s for s in ARTICULAR}, keep_others=False))
     result = instances.copy()
     if n == 0:
         return result

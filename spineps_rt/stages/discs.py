@@ -14,16 +14,17 @@ PLATES = (labels.ENDPLATE, labels.ENDPLATE_SUPERIOR, labels.ENDPLATE_INFERIOR)
 T13 = 28
 
 NOWHERE = -np.inf
-"""Height of an instance without a body, above everything. SPINEPS takes 0, the first voxel, to the same effect."""
+"""Height of an instance without a body: above everything. SPINEPS takes 0, to the same effect."""
 
 
 def attach_discs(
     semantic: np.ndarray, instances: np.ndarray, heights: dict[int, float]
 ) -> tuple[np.ndarray, list[str]]:
-    """Write ``DISC_OFFSET + v`` into every disc component below vertebra v (SPINEPS ``add_ivd_ep_vert_label``).
+    """Write ``DISC_OFFSET + v`` into every disc component below vertebra v.
 
-    A disc above all bodies gets the id before the topmost vertebra's. Where an instance has no body (the sacrum
-    never has one) such a disc gets that instance's id instead, as in SPINEPS 2.1.3.
+    A disc above all bodies gets the id before the topmost vertebra's. Where an instance has no body (the
+    sacrum never has one) such a disc gets that instance's id, as in SPINEPS 2.1.3
+    (``add_ivd_ep_vert_label``).
 
     Args:
         semantic: uint8, 3-D, in P, I, R order.
@@ -105,8 +106,7 @@ def body_heights(semantic: np.ndarray, instances: np.ndarray) -> dict[int, float
 
 def _components(semantic: np.ndarray, wanted: tuple[int, ...]) -> tuple[np.ndarray, dict[int, float]]:
     """Number the components of some structures; also return {component: height}."""
-    table = relabel.table_of({s: s for s in wanted}, highest=255, dtype=np.dtype(np.uint8), keep_others=False)
-    ids, n = components.label(relabel.look_up(semantic, table))
+    ids, n = components.label(relabel.map_labels(semantic, {s: s for s in wanted}, keep_others=False))
     regions = statistics.region_statistics(ids, n)
     return ids, {i: float(regions.centroids[i, 1]) for i in regions.present}
 

@@ -20,12 +20,12 @@ FAR = 255
 def split(semantic: np.ndarray, instances: np.ndarray) -> tuple[np.ndarray, int]:
     """Name each endplate voxel after the first vertebra that reaches it when all grow.
 
-    All vertebrae grow by one voxel (26-connected) a round, through whatever lies there; of several that arrive in
-    one round the lowest id is first. Is the plate the vertebra's own (its id is ``ENDPLATE_OFFSET`` plus
-    the vertebra's), it is inferior; is it that of the vertebra before, superior; is it another's, the voxel is
-    deleted. The rounds end once one adds nothing; voxels not reached stay endplate. All this, also that
-    the lowest id's "vertebra before" is 1 in the first round and the last id later, as in SPINEPS 2.1.3
-    (``_split_endplates``).
+    All vertebrae grow by one voxel (26-connected) a round, through whatever lies there; of several that
+    arrive in one round the lowest id is first. If the plate is the vertebra's own (its id is
+    ``ENDPLATE_OFFSET`` plus the vertebra's), it is inferior; if it is that of the vertebra before, superior;
+    if it is another's, the voxel is deleted. The rounds end once one adds nothing; voxels not reached stay
+    endplate. All this, also that the lowest id's "vertebra before" is 1 in the first round and the last id
+    later, is as in SPINEPS 2.1.3 (``_split_endplates``).
 
     Args:
         semantic: uint8, 3-D.

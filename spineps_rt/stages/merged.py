@@ -38,10 +38,8 @@ def join_split_top(
     """
     if not np.any(semantic == labels.DISC):
         return instances.copy(), False
-    between = relabel.table_of(
-        {labels.DISC: 1, labels.ENDPLATE: 1}, highest=255, dtype=np.dtype(np.uint8), keep_others=False
-    )
-    ids, n = components.label(relabel.look_up(semantic, between))
+    between = relabel.map_labels(semantic, {labels.DISC: 1, labels.ENDPLATE: 1}, keep_others=False)
+    ids, n = components.label(between)
     discs = statistics.region_statistics(ids, n)
     core = (semantic == labels.CORPUS) | (semantic == labels.ARCUS)
     cores = statistics.region_statistics(instances * core)

@@ -61,8 +61,7 @@ def bone_of(semantic: np.ndarray) -> np.ndarray:
     Returns:
         uint8, 1 in bone and 0 elsewhere.
     """
-    table = relabel.table_of(dict.fromkeys(BONE, 1), highest=255, dtype=np.dtype(np.uint8), keep_others=False)
-    return relabel.look_up(semantic, table)
+    return relabel.map_labels(semantic, dict.fromkeys(BONE, 1), keep_others=False)
 
 
 def _votes(ids: np.ndarray, n: int, instances: np.ndarray) -> np.ndarray:

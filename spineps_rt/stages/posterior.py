@@ -17,10 +17,10 @@ LARGEST_PIECES = 3
 def move_loose_pieces(semantic: np.ndarray, instances: np.ndarray) -> np.ndarray:
     """Move loose posterior pieces to the only other instance near them.
 
-    A piece is the second or third largest component (26-connected) of an instance. It moves if it is nothing but
-    arch and spinous process, and the box around it, widened by a voxel, holds exactly one other instance and no
-    other voxel of its own (SPINEPS 2.1.3 ``fix_wrong_posterior_instance_label``). All decisions are taken on
-    the mask as it came.
+    A piece is the second or third largest component (26-connected) of an instance. It moves if it is nothing
+    but arch and spinous process, and the box around it, widened by a voxel, holds exactly one other instance
+    and no other voxel of its own (SPINEPS 2.1.3 ``fix_wrong_posterior_instance_label``). All decisions are
+    taken on the mask as it came.
 
     Args:
         semantic: uint8, 3-D, in P, I, R order (it breaks ties between pieces of one size).

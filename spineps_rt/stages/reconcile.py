@@ -1,7 +1,7 @@
 """Semantic and instance mask clean each other, in the input's space (SPINEPS ``phase_postprocess_combined``).
 
-Every step works in P, I, R order within the box of the semantic mask. The steps, their order and their
-rules are those of SPINEPS 2.1.3, voxel by voxel; where it depends on the input's own axis order, so does this.
+Every step works in P, I, R order within the box of the semantic mask. The steps, their order and their rules
+are those of SPINEPS 2.1.3, voxel by voxel; where it depends on the input's own axis order, so does this.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Reconciled:
     semantic: np.ndarray
     """uint8: 26, 41-49, 52, 53, 60-62, 100 ..."""
     instances: np.ndarray
-    """uint16: vertebra v, its disc ``DISC_OFFSET + v``, its endplates ``ENDPLATE_OFFSET + v``, 26 sacrum, 80 metal."""
+    """uint16: vertebra v, disc ``DISC_OFFSET + v``, endplates ``ENDPLATE_OFFSET + v``, 26, 80."""
     warnings: tuple[str, ...]
     """What a reader should look at, one sentence each."""
 
@@ -60,7 +60,7 @@ def reconcile(
     """
     if semantic.shape != instances.shape or semantic.ndim != 3:
         raise ContractError(
-            f"semantic mask {semantic.shape} and instance mask {instances.shape} must be 3-D and of one shape; "
+            f"semantic mask {semantic.shape} and instance mask {instances.shape} must be 3-D, of one shape; "
             "resample both to the input's grid first"
         )
     options = options or ReconcileOptions()
@@ -79,10 +79,10 @@ def reconcile(
     inst[sem == labels.METAL] = labels.METAL
     inst[sem == labels.DENS] = labels.C2_INSTANCE
     sem, inst, more = _attach(sem, inst)
-    full = np.zeros(semantic.shape, np.uint8), np.zeros(semantic.shape, np.uint16)
-    for target, part in zip(full, (sem, inst)):
-        target[box].transpose(axes)[turn] = part
-    return Reconciled(full[0], full[1], tuple(notes + more))
+    full_sem, full_inst = np.zeros(semantic.shape, np.uint8), np.zeros(semantic.shape, np.uint16)
+    full_sem[box].transpose(axes)[turn] = sem
+    full_inst[box].transpose(axes)[turn] = inst
+    return Reconciled(full_sem, full_inst, tuple(notes + more))
 
 
 def _clean(
