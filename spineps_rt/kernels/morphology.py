@@ -30,6 +30,7 @@ def _dilate_step(
 
     straight holds label - 1 (so that background is the highest), wide its minimum along rows.
     """
+    background = straight[0, 0, 0]
     for i in range(1, labels.shape[0] - 1):
         for j in range(1, labels.shape[1] - 1):
             grown = out[i, j]
@@ -43,7 +44,12 @@ def _dilate_step(
                             grown[k] = min(grown[k], other[k])
             here = labels[i, j]
             for k in range(grown.size):
-                grown[k] = here[k] if here[k] else grown[k] + here.dtype.type(1)
+                if here[k]:
+                    grown[k] = here[k]
+                elif grown[k] == background:
+                    grown[k] = 0
+                else:
+                    grown[k] += 1
 
 
 @njit
@@ -139,7 +145,6 @@ def erode(labels: np.ndarray, *, iterations: int = 1, connectivity: int = 6) -> 
     wide, kept = np.zeros_like(padded), np.zeros_like(padded)
     for _ in range(iterations):
         _erode_step(padded, wide, reaches, kept)
-        padded, kept = kept, padded
-        # only the inside of `kept` is written, so its rim must be background
+        padded, kept = kept, padded  # both have a rim of background, which the step leaves alone
     result[box] = padded[1:-1, 1:-1, 1:-1]
     return result

@@ -1,0 +1,79 @@
+"""Connected components against scipy, and against cc3d's own numbering on a case worked by hand."""
+
+import numpy as np
+import pytest
+import reference
+
+from spineps_rt.errors import ContractError
+from spineps_rt.kernels import _threads, components
+
+MAPS = reference.label_maps()
+
+
+@pytest.fixture(params=[False, True], ids=["one slab", "a slab a slice"])
+def slabs(request, monkeypatch):
+    """Small arrays are never cut; with this they are, so that seams are joined too."""
+    if request.param:
+        monkeypatch.setattr(_threads, "MINIMAL_VOXELS", 1)
+        monkeypatch.setattr(_threads, "cores", lambda: 4)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("connectivity", [6, 18, 26])
+@pytest.mark.parametrize("name", MAPS)
+def test_label_equals_scipy(name, connectivity, merged, slabs):
+    ids, n = components.label(MAPS[name], connectivity=connectivity, merged=merged)
+    expected, expected_n = reference.label(MAPS[name], connectivity, merged)
+    assert n == expected_n
+    assert ids.dtype == np.uint32
+    np.testing.assert_array_equal(ids, expected)
+
+
+def test_runs_that_touch_at_equal_stops_are_joined_diagonally():
+    rows = np.array([[1, 1, 1, 2, 2, 0], [0, 1, 1, 2, 2, 2], [2, 2, 2, 1, 1, 1]], np.uint8)
+    ids, n = components.label(rows[None], connectivity=18)
+    assert n == 2
+    np.testing.assert_array_equal(ids[0], rows)
+
+
+def test_components_are_numbered_by_first_voxel_in_c_order():
+    labels = np.zeros((2, 2, 3), np.uint8)
+    labels[0, 1, 2], labels[1, 0, 0], labels[0, 0, 2] = 1, 1, 5
+    ids, n = components.label(labels, connectivity=6)
+    assert (n, ids[0, 0, 2], ids[0, 1, 2], ids[1, 0, 0]) == (3, 1, 2, 3)
+
+
+@pytest.mark.parametrize("per_label", [False, True])
+@pytest.mark.parametrize(("keep", "minimum"), [(None, 0), (1, 0), (2, 0), (None, 3), (2, 2), (100, 0)])
+@pytest.mark.parametrize("name", MAPS)
+def test_rank_orders_by_size(name, keep, minimum, per_label):
+    ranks, n = components.rank(MAPS[name], keep=keep, minimum=minimum, connectivity=6, per_label=per_label)
+    expected, expected_n = reference.rank(MAPS[name], 6, keep, minimum, per_label)
+    assert n == expected_n
+    np.testing.assert_array_equal(ranks, expected)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_keep_largest_and_remove_small_keep_labels_and_type(name):
+    labels = MAPS[name]
+    for found, ranks in (
+        (components.keep_largest(labels, 2, connectivity=18), reference.rank(labels, 18, keep=2)[0]),
+        (components.remove_small(labels, minimum=3, connectivity=6), reference.rank(labels, 6, minimum=3)[0]),
+    ):
+        assert found.dtype == labels.dtype
+        np.testing.assert_array_equal(found, labels * (ranks > 0))
+
+
+@pytest.mark.parametrize(
+    ("labels", "connectivity", "complaint"),
+    [
+        (np.zeros((4, 4), np.uint8), 26, "2 dimensions"),
+        (np.zeros((2, 2, 2), np.float32), 26, "float32"),
+        (np.full((2, 2, 2), -1), 26, "-1"),
+        (np.full((2, 2, 2), 2**40), 26, str(2**40)),
+        (np.zeros((2, 2, 2), np.uint8), 3, "connectivity 3"),
+    ],
+)
+def test_bad_input_is_named(labels, connectivity, complaint):
+    with pytest.raises(ContractError, match=complaint):
+        components.label(labels, connectivity=connectivity)
