@@ -28,7 +28,7 @@ from spineps_rt.options import Options
 from spineps_rt.outputs import split_name
 from spineps_rt.results import Network, Result, Source, StageTime
 from spineps_rt.stages.instance import InstanceLimits, segment_instances
-from spineps_rt.stages.points import find_points
+from spineps_rt.stages.points import centroids
 from spineps_rt.stages.predict import predict_cutouts, predict_semantic
 from spineps_rt.stages.preprocess import preprocess
 from spineps_rt.stages.reconcile import Reconciled, reconcile
@@ -132,15 +132,13 @@ class Pipeline:
         with clock.stage("reconcile"):
             final = self._reconcile(masks, image)
         with clock.stage("points"):
-            points = find_points(
-                final.semantic, final.instances, spacing=image.spacing, orientation=image.orientation
-            )
+            centres = centroids(final.semantic, final.instances)
         voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
         return Result(
             image=image,
             semantic=image.with_array(final.semantic),
             instances=image.with_array(final.instances),
-            points=points,
+            centroids=centres,
             volumes=_volumes(final.instances, voxel_ml),
             structure_volumes=_volumes(final.semantic, voxel_ml),
             warnings=(*_doubts(source.name, self.models.semantic), *warnings, *final.warnings),

@@ -9,7 +9,7 @@ from spineps_rt.labels import LEVEL_ORDER, VERTEBRAE
 
 if TYPE_CHECKING:
     from spineps_rt.options import Options
-    from spineps_rt.stages.points import Points
+    from spineps_rt.stages.points import Centroids
     from spineps_rt.volume import Volume
 
 
@@ -59,8 +59,8 @@ class Result:
     """uint8, on the scan's grid; ids of :data:`spineps_rt.labels.STRUCTURES`, endplates as 52 and 53."""
     instances: Volume
     """uint16, on the scan's grid; vertebra ``v``, its disc ``100 + v``, its endplates ``200 + v``."""
-    points: Points
-    """Centroids of every structure of every vertebra."""
+    centroids: Centroids
+    """Centres of the vertebral bodies and of the sacrum, in voxels of the scan's grid."""
     volumes: dict[int, float]
     """Instance label -> millilitres."""
     structure_volumes: dict[int, float]

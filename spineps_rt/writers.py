@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import asdict
 
 from spineps_rt import __version__
 from spineps_rt.files import prepare_folder, write_together
 from spineps_rt.nifti import encode_nifti
 from spineps_rt.outputs import OutputPaths
+from spineps_rt.report import points_json
 from spineps_rt.report.record import run_record
 from spineps_rt.report.snapshot import Caption, render_snapshot
 from spineps_rt.report.table import span
 from spineps_rt.results import Result
-from spineps_rt.stages.points import encode_points
 
 
 def write_outputs(result: Result, paths: OutputPaths) -> None:
@@ -35,7 +36,12 @@ def write_outputs(result: Result, paths: OutputPaths) -> None:
     items = [
         (paths.semantic, encode_nifti(semantic.array, like=image)),
         (paths.instances, encode_nifti(instances.array, like=image)),
-        (paths.centroids, encode_points(result.points)),
+        (
+            paths.centroids,
+            points_json.to_json(
+                result.centroids, image, {"models": [asdict(network) for network in result.networks]}
+            ),
+        ),
         (paths.snapshot, render_snapshot(image, semantic, instances, caption=caption)),
         (paths.record, run_record(result, files=[path.name for path in paths.all()])),
     ]
