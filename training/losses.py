@@ -1,0 +1,67 @@
+"""Cross-entropy and Dice where a voxel allows a set of classes instead of one."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from training import spider
+
+_ALLOWED = torch.from_numpy(spider.ALLOWED)
+_CLASSES = spider.ALLOWED.shape[1]
+
+
+def _groups() -> torch.Tensor:
+    """float32 (groups, classes): every class by itself, then the unions that experts drew."""
+    unions = [
+        [spider.CLASS[c] for c in spider.POSTERIOR],
+        [spider.CLASS[c] for c in (*spider.POSTERIOR, 49)],
+        [spider.CLASS[c] for c in (60, 61)],
+    ]
+    rows = np.concatenate([np.eye(_CLASSES)[1:], [np.isin(np.arange(_CLASSES), u) for u in unions]])
+    return torch.from_numpy(rows.astype(np.float32))
+
+
+_GROUPS = _groups()
+
+
+def partial_loss(logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Marginal cross-entropy plus soft Dice over classes and unions of classes.
+
+    A voxel counts towards a group's Dice only where its allowed set decides membership: wholly inside the
+    group, or wholly outside it.
+
+    Args:
+        logits: float (N, classes, R, I, P).
+        codes: uint8 (N, R, I, P), rows of :data:`training.spider.ALLOWED`.
+
+    Returns:
+        ``(loss, dice)``: the scalar to minimise, and the mean soft Dice for the log.
+    """
+    flat = logits.float().flatten(2)
+    index = codes.flatten(1).long()
+    allowed = _ALLOWED[index].transpose(1, 2)
+    logp = torch.log_softmax(flat, 1)
+    likelihood = torch.logsumexp(logp.masked_fill(~allowed, -1e4), 1)
+    known = (index > 0).float()
+    entropy = -(likelihood * known).sum() / known.sum().clamp(min=1)
+    dices = [_dice(p, i) for p, i in zip(logp.exp(), index, strict=True)]
+    scores = torch.cat(dices)
+    dice = scores.mean() if len(scores) else torch.ones(())
+    return entropy + 1 - dice, dice.detach()
+
+
+def _dice(probability: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Soft Dice of every group that has a voxel for certain; probability (classes, voxels)."""
+    table = _ALLOWED.float()
+    inside = ((table @ (1 - _GROUPS.T)) == 0).float()  # (codes, groups): the set lies in the group
+    outside = ((table @ _GROUPS.T) == 0).float()
+    inside[spider.IGNORED] = 0
+    outside[spider.IGNORED] = 0
+    membership = _GROUPS @ probability  # (groups, voxels)
+    target = inside[index].T
+    decided = target + outside[index].T
+    hit = (membership * target).sum(1)
+    total = (membership * decided).sum(1) + target.sum(1)
+    present = target.sum(1) > 20
+    return ((2 * hit + 1) / (total + 1))[present]

@@ -1,0 +1,91 @@
+"""Checkpoints to the embedded models: ``python -m training.release``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from spineps_rt.export.networks import InstanceUnet, build_semantic
+from spineps_rt.export.onnx import LabelsToClasses, to_onnx, write_model
+
+from spineps_rt.labels import SEMANTIC_CLASSES
+from training import cutouts, folders, plans
+
+CHECKPOINTS = Path("training/checkpoints")
+ENGINES = Path("engines")
+INTENDED_USE = "Research, testing and latency measurement. Not a medical device, not for clinical use."
+LICENCE = "Apache-2.0; trained on SPIDER (CC BY 4.0), doi:10.1038/s41597-024-03090-w, and on phantoms"
+
+
+def main() -> None:
+    """Write ``engines/t2w_semantic`` and ``engines/instance``."""
+    _semantic()
+    _instance()
+
+
+def _semantic() -> None:
+    folder = CHECKPOINTS / "semantic"
+    config = json.loads((folder / "inference_config.json").read_text())
+    network = build_semantic(json.loads((folder / "plans.json").read_text()), inputs=1, classes=plans.CLASSES)
+    checkpoint = torch.load(folder / "fold_0" / "checkpoint_final.pth", weights_only=True)
+    network.load_state_dict(checkpoint["network_weights"])
+    graph = to_onnx(network, torch.zeros(1, 1, *plans.PATCH), names=("image", "logits"))
+    manifest = {
+        **_common("t2w_semantic", "semantic", config),
+        "axes": ["R", "I", "P"],
+        "patch": list(plans.PATCH),
+        "step": config["default_step_size"],
+        "normalisation": {"scheme": "zscore"},
+        "input": {"name": "image", "dtype": "float32", "shape": [1, 1, *plans.PATCH]},
+        "output": {"name": "logits", "dtype": "float32", "shape": [1, plans.CLASSES, *plans.PATCH]},
+        "labels": {str(i): label for i, label in enumerate(SEMANTIC_CLASSES) if label},
+        "sacrum_ids": [26],
+        "has_c1": False,
+    }
+    write_model(ENGINES / "t2w_semantic", graph, manifest)
+
+
+def _instance() -> None:
+    folder = CHECKPOINTS / "instance"
+    config = json.loads((folder / "inference_config.json").read_text())
+    checkpoint = torch.load(folder / "instance_weights.ckpt", weights_only=True)
+    network = InstanceUnet(folders.WIDTH, folders.CHANNELS)
+    weights = {k.removeprefix("network."): v for k, v in checkpoint["state_dict"].items()}
+    network.load_state_dict(weights)
+    cutout = config["cutout_size"]
+    example = torch.zeros(1, 1, *cutout, dtype=torch.uint8)
+    graph = to_onnx(LabelsToClasses(network, folders.CHANNELS), example, names=("labels", "classes"))
+    mapped = {str(i): int(c) for i, c in enumerate(cutouts.MAPPING) if c}
+    manifest = {
+        **_common("instance", "instance", config),
+        "axes": ["P", "I", "R"],
+        "cutout": cutout,
+        "input": {"name": "labels", "dtype": "uint8", "shape": [1, 1, *cutout]},
+        "output": {"name": "classes", "dtype": "uint8", "shape": [1, *cutout]},
+        "mapping": {**mapped, "26": 0},
+        "corpus_size_cleaning": 100,
+        "corpus_border_threshold": 10,
+        "vert_size_threshold": 250,
+    }
+    write_model(ENGINES / "instance", graph, manifest)
+
+
+def _common(name: str, kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "name": name,
+        "kind": kind,
+        "modalities": config["modality"],
+        "acquisition": config["acquisition"],
+        "orientation": config["model_expected_orientation"],
+        "spacing": config["resolution_range"],
+        "licence": LICENCE,
+        "provenance": "trained from scratch by this project; see engines/README.md",
+        "intended_use": INTENDED_USE,
+    }
+
+
+if __name__ == "__main__":
+    main()
