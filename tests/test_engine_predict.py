@@ -14,9 +14,17 @@ from spineps_rt.stages.predict import predict_cutouts, predict_semantic
 
 def test_zscore():
     image = np.random.default_rng(0).uniform(0, 1500, (5, 6, 7)).astype(np.float32)
+    half = image.astype(np.float16).astype(float)
+    expected = ((half - half.mean()) / half.std()).astype(np.float16)
     normal = normalise(image, "zscore")
     assert normal.dtype == np.float32 and normal is not image
-    np.testing.assert_allclose(normal, (image - image.mean(dtype=float)) / image.std(dtype=float), atol=1e-5)
+    np.testing.assert_allclose(normal, expected.astype(np.float32), rtol=1e-3)
+    np.testing.assert_array_equal(normal, normal.astype(np.float16))
+
+
+def test_intensities_beyond_float16_stay_finite():
+    image = np.array([[[0.0, 1e6, 60000.0]]])
+    np.testing.assert_array_equal(normalise(image, "zscore"), normalise(np.minimum(image, 65504), "zscore"))
 
 
 def test_zscore_of_a_constant_is_zero():

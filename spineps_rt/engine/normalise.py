@@ -7,15 +7,16 @@ import numpy as np
 from spineps_rt.errors import ContractError, NotFiniteError
 
 _SMALLEST_DEVIATION = 1e-8
+_LARGEST = float(np.finfo(np.float16).max)
 
 
 def normalise(image: np.ndarray, scheme: str) -> np.ndarray:
     """Bring an image's intensities to what the network was trained on.
 
     ``zscore`` is nnU-Net's ``ZScoreNormalization`` without a mask: mean 0 and standard deviation 1 over the
-    whole array, which the caller has cropped to its non-zero box before. TPTBox 1.1.0 casts the image to
-    float16 before and after. Here it stays float32: the casts only round (steps of 1 above an intensity of
-    1024, 0.001 above a z-score of 1), and they turn intensities above 65504 into infinity.
+    whole array, which the caller has cropped to its non-zero box before. As TPTBox 1.1.0 does, intensities
+    are rounded to float16 before and after, so that the network sees bit for bit what SPINEPS shows it. What
+    float16 cannot hold is clipped to its largest value, where TPTBox lets it become infinite.
 
     Args:
         image: Any shape and real dtype.
@@ -30,13 +31,17 @@ def normalise(image: np.ndarray, scheme: str) -> np.ndarray:
     """
     if scheme != "zscore":
         raise ContractError(f"The normalisation {scheme!r} came; this runtime knows 'zscore'.")
-    with np.errstate(invalid="ignore"):  # infinity is told below, in words
-        mean = image.mean(dtype=np.float64)
-        deviation = image.std(dtype=np.float64)
-    if not np.isfinite(deviation):
+    # Two reductions need no temporary array, and both carry NaN.
+    if not (np.isfinite(image.min()) and np.isfinite(image.max())):
         raise NotFiniteError(
             "The image holds NaN or infinity; repair or convert it again before segmenting it."
         )
-    normal = np.subtract(image, np.float32(mean), dtype=np.float32)
+    normal = _rounded(image)
+    mean, deviation = normal.mean(dtype=np.float64), normal.std(dtype=np.float64)
+    normal -= np.float32(mean)
     normal /= np.float32(max(deviation, _SMALLEST_DEVIATION))
-    return normal
+    return _rounded(normal)
+
+
+def _rounded(image: np.ndarray) -> np.ndarray:
+    return np.clip(image, -_LARGEST, _LARGEST).astype(np.float16).astype(np.float32)

@@ -81,7 +81,7 @@ def importance_map(patch: tuple[int, ...]) -> np.ndarray:
     """Weight of a tile's voxels: a Gaussian of an eighth of the patch around its centre.
 
     As TPTBox 1.1.0 computes it for SPINEPS: rounded to float16 **before** it is scaled to 1000, so its tail
-    is coarse and has a floor (above 1/1000 of the peak for a usual patch), where nnU-Net's own falls to
+    is coarse and has a floor (1/500 to 1/5000 of the peak for usual patches), where nnU-Net's own falls to
     4e-11. The weights are taken over as they are, because they decide how neighbouring tiles mix.
 
     Args:
