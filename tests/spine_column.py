@@ -40,6 +40,16 @@ def column(n: int = 3) -> Column:
     return Column(sem, inst)
 
 
+def split_top(*, cut: int = 2, disc: bool = False, gap: int = 0) -> Column:
+    """A column whose top vertebra's first ``cut`` rows are an instance of their own, 21."""
+    c = column()
+    c.instances[:, TOP : TOP + cut][c.instances[:, TOP : TOP + cut] > 0] = 21
+    c.instances[:, TOP + cut : TOP + cut + gap] = 0
+    if disc:
+        c.semantic[0, TOP + 1, 0] = labels.DISC
+    return c
+
+
 def turned(array: np.ndarray, codes: tuple[str, str, str], *, back: bool = False) -> np.ndarray:
     """Reorient from P, I, R to other axis codes, or back."""
     pair = [orientations.axcodes2ornt(("P", "I", "R")), orientations.axcodes2ornt(codes)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from spine_column import PITCH, SHAPE, SPACING, TOP, column, turned
+from spine_column import PITCH, SHAPE, SPACING, TOP, column, split_top, turned
 
 from spineps_rt import labels
 from spineps_rt.errors import ContractError, NoSpineError
@@ -118,6 +118,28 @@ def test_a_plate_beside_another_vertebra_is_deleted_and_told():
     assert result.instances[21, 2, 6] == 202
     assert result.semantic[21, 2, 6] == 0
     assert any("64 endplate voxels" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(("codes", "told"), [(("P", "I", "R"), True), (("P", "S", "R"), False)])
+def test_a_split_top_is_found_only_where_axis_1_runs_down(codes, told):
+    # SPINEPS looks along the input's axis 1 instead of downwards
+    c = split_top()
+    result = reconcile(
+        turned(c.semantic, codes), turned(c.instances, codes), spacing=SPACING, orientation=codes
+    )
+    assert any("joined" in warning for warning in result.warnings) == told
+    assert result.instances.max() < labels.ENDPLATE_OFFSET + 6 - told
+
+
+def test_instances_outside_the_semantic_mask_vanish_unless_left_in():
+    c = column()
+    c.instances[0, TOP, 5] = 13
+    bare = {"assign_missing_components": False, "clean_instances_by_semantics": False}
+    beyond = run(c.semantic, c.instances, **bare)
+    assert beyond.instances[0, TOP, 5] == 0  # beyond the box of the semantic mask nothing is ever kept
+    c.semantic[0, TOP, 2] = labels.CANAL
+    assert run(c.semantic, c.instances, **bare).instances[0, TOP, 5] == 2
+    assert run(c.semantic, c.instances, assign_missing_components=False).instances[0, TOP, 5] == 0
 
 
 def test_steps_can_be_left_out():
