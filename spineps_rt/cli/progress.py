@@ -71,7 +71,7 @@ class Progress:
         stages = list(_SHARES)
         before = sum(_SHARES[s] for s in stages[: stages.index(stage)]) if stage in _SHARES else 0
         done = (before + _SHARES.get(stage, 0) * min(fraction, 1)) / sum(_SHARES.values())
-        full, empty = self._blocks
+        full, empty = self._blocks[0], self._blocks[1]
         filled = round(done * _BAR)
         text = f"{self._title} {full * filled}{empty * (_BAR - filled)} {done:4.0%} {stage}"
         text = text[-(shutil.get_terminal_size().columns - 1) :]

@@ -170,9 +170,13 @@ def write_marks(panel: Image.Image, left: str, right: str) -> None:
     """Mark head and foot in the middle, both sides in the lower corners."""
     draw = ImageDraw.Draw(panel)
     width, height = panel.size
-    places = (("H", width / 2, 5, "ma"), ("F", width / 2, height - 5, "md"))
-    places += ((left, 6, height - 5, "ld"), (right, width - 6, height - 5, "rd"))
-    for text, x, y, anchor in places:
+    low = height - 5
+    for text, x, y, anchor in (
+        ("H", width / 2, 5, "ma"),
+        ("F", width / 2, low, "md"),
+        (left, 6, low, "ld"),
+        (right, width - 6, low, "rd"),
+    ):
         draw.text(
             (x, y), text, anchor=anchor, font=font(17), fill=MARK, stroke_width=2, stroke_fill=(0, 0, 0)
         )

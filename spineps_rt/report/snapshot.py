@@ -65,7 +65,8 @@ def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, capti
     line = find_centreline(arrays[1], arrays[2], spacing=spacing[1])
     sagittal = cut_along(arrays, line.right, axis=2, spacing=spacing)  # type: ignore[arg-type]
     coronal = cut_along(arrays, line.posterior, axis=0, spacing=spacing)  # type: ignore[arg-type]
-    rows = _span(arrays[2].any(axis=(0, 2)) | arrays[1].any(axis=(0, 2)), spacing[1], _ABOVE_MM, _ABOVE_MM)
+    found = (arrays[1] > 0) | (arrays[2] > 0)
+    rows = _span(np.any(found, axis=(0, 2)), spacing[1], _ABOVE_MM, _ABOVE_MM)
     side = _window(sagittal, rows, (_FRONT_MM, _BACK_MM))
     front = _window(coronal, rows, (_BESIDE_MM, _BESIDE_MM))
     scale = min(_HEIGHT / ((rows.stop - rows.start) * spacing[1]), _MAX_SCALE)
@@ -105,7 +106,7 @@ def _span(present: np.ndarray, spacing: float, before: float, after: float) -> s
 
 
 def _window(cut: Cut, rows: slice, margins: tuple[float, float]) -> _View:
-    shown = (cut.semantic[rows] > 0).any(axis=0) | (cut.instances[rows] > 0).any(axis=0)
+    shown = np.any((cut.semantic[rows] > 0) | (cut.instances[rows] > 0), axis=0)
     columns = _span(shown, cut.spacing[1], *margins)
     part = replace(
         cut,
