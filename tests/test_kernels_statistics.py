@@ -36,6 +36,8 @@ def test_region_statistics_take_the_highest_label_for_n():
 def test_region_statistics_refuse_a_label_above_n():
     with pytest.raises(ContractError, match="label 255, above n = 9"):
         statistics.region_statistics(MAPS["label 255"], 9)
+    with pytest.raises(ContractError, match="huge table"):
+        statistics.region_statistics(np.full((1, 1, 1), 2**32 - 1, np.uint32))
 
 
 def test_box_with_margin_stays_in_the_volume():
@@ -83,7 +85,9 @@ def test_contacts_equal_counting(name, connectivity, slabs):
     )
 
 
-def test_contacts_refuse_too_many_labels(monkeypatch):
+def test_contacts_refuse_labels_too_many_or_too_high(monkeypatch):
     monkeypatch.setattr(contacts, "MANY", 2)
     with pytest.raises(ContractError, match="3 labels"):
         contacts.contacts(MAPS["uint8"])
+    with pytest.raises(ContractError, match="Renumber"):
+        contacts.contacts(np.full((1, 1, 1), 2**32 - 1, np.uint32))

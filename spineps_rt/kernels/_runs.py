@@ -71,15 +71,18 @@ def join_rows(runs: np.ndarray, parents: np.ndarray, rows: tuple[int, int, int, 
         start, stop, value = runs[run, 0] - reach, runs[run, 1] + reach, runs[run, 2]
         while left < left_end and runs[left, 1] <= start:
             left += 1
+        root = root_of(parents, run)
         other = left
         while other < left_end and runs[other, 0] < stop:
             if runs[other, 2] == value:
-                a, b = root_of(parents, other), root_of(parents, run)
-                if a < b:
-                    parents[b] = a
-                else:
-                    parents[a] = b
+                met = root_of(parents, other)
+                if met < root:
+                    parents[root] = met
+                    root = met
+                elif met > root:
+                    parents[met] = root
             other += 1
+        parents[run] = root
 
 
 @njit

@@ -31,18 +31,10 @@ def label(labels: np.ndarray, *, connectivity: int = 26, merged: bool = False) -
     """
     labels = label_array(labels)
     reaches = row_reaches(connectivity)
-    ids = np.zeros(labels.shape, np.uint32)
-    slices, rows, _ = labels.shape
-    pieces = slabs(slices, labels.size)
+    ids = np.zeros(labels.shape, np.uint32)  # untouched background pages cost nothing
     runs, first = find_runs(labels, merged=merged)
-    if len(runs) == 0:
-        return ids, 0
-    parents = np.arange(len(runs), dtype=np.int32 if len(runs) < 2**31 else np.int64)
-    each(_runs.join_slices, [(runs, first, parents, reaches, (rows, a, b, a)) for a, b in pieces])
-    for low, _ in pieces[1:]:
-        _runs.join_slices(runs, first, parents, reaches, (rows, low, low + 1, low - 1))
-    total = int(_runs.number_roots(parents))
-    each(_runs.paint_runs, [(runs, first, parents, ids, a, b) for a, b in pieces])
+    numbers, total = join_runs(runs, first, labels.shape, reaches)
+    each(_runs.paint_runs, [(runs, first, numbers, ids, a, b) for a, b in slabs(len(ids), ids.size)])
     return ids, total
 
 
@@ -54,8 +46,10 @@ def find_runs(labels: np.ndarray, *, merged: bool) -> tuple[np.ndarray, np.ndarr
         merged: Take all nonzero labels for one.
 
     Returns:
-        int32 (runs, 3) with start, stop and label, and int64 (rows + 1) with each row's first run.
+        int32 (runs, 3) with start, stop and label (above 2147483647: wrapped), and int64 (rows + 1) with each row's first run.
     """
+    if labels.dtype == np.uint32:
+        labels = labels.view(np.int32)  # a run holds its label as int32; only equality matters
     pieces = slabs(labels.shape[0], labels.size)
     counts = np.zeros(labels.shape[:2], np.int64)
     each(_runs.count_runs, [(labels, merged, counts, a, b) for a, b in pieces])
@@ -64,6 +58,28 @@ def find_runs(labels: np.ndarray, *, merged: bool) -> tuple[np.ndarray, np.ndarr
     runs = np.empty((int(first[-1]), 3), np.int32)
     each(_runs.find_runs, [(labels, merged, first, runs, a, b) for a, b in pieces])
     return runs, first
+
+
+def join_runs(
+    runs: np.ndarray, first: np.ndarray, shape: tuple[int, ...], reaches: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """Number the components that runs form.
+
+    Args:
+        runs: As :func:`find_runs` lists them.
+        first: Each row's first run.
+        shape: Shape of the volume.
+        reaches: The neighbourhood, from :func:`~spineps_rt.kernels._arrays.row_reaches`.
+
+    Returns:
+        Each run's component, 1 to n in order of the first run, and n.
+    """
+    rows, pieces = shape[1], slabs(shape[0], shape[0] * shape[1] * shape[2])
+    numbers = np.arange(len(runs), dtype=np.int32 if len(runs) < 2**31 else np.int64)
+    each(_runs.join_slices, [(runs, first, numbers, reaches, (rows, a, b, a)) for a, b in pieces])
+    for low, _ in pieces[1:]:
+        _runs.join_slices(runs, first, numbers, reaches, (rows, low, low + 1, low - 1))
+    return numbers, int(_runs.number_roots(numbers))
 
 
 def rank(

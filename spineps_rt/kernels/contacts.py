@@ -8,49 +8,67 @@ from spineps_rt.errors import ContractError
 from spineps_rt.kernels._arrays import label_array, row_reaches
 from spineps_rt.kernels._jit import njit
 from spineps_rt.kernels._threads import each, slabs
-from spineps_rt.kernels.statistics import nonzero_box, region_statistics
+from spineps_rt.kernels.components import find_runs
 
 MANY = 8192
 """Labels between which contacts are counted at most: the table is square."""
+HIGHEST = 1 << 26
+"""Highest label: a look-up table runs up to it."""
 
 
 @njit
-def _meet(a: np.ndarray, b: np.ndarray, face: int, place: np.ndarray, table: np.ndarray) -> None:
-    """Count the voxels where two rows of equal length carry different labels other than 0."""
-    meetings = 0
-    for k in range(a.size):
-        meetings += (a[k] != b[k]) & (a[k] != 0) & (b[k] != 0)
-    if meetings == 0:  # the common case, found with vector instructions
-        return
-    for k in range(a.size):
-        if a[k] != b[k] and a[k] != 0 and b[k] != 0:
-            low, high = place[min(a[k], b[k])], place[max(a[k], b[k])]
-            table[low, high] = max(table[low, high], 0) + face
+def _meet(
+    runs: np.ndarray,
+    rows: tuple[int, int, int, int],
+    reach: int,
+    face: bool,
+    place: np.ndarray,
+    table: np.ndarray,
+) -> None:
+    """Add the contacts between the runs of two rows; face tells whether the rows share faces."""
+    left, left_end, here, here_end = rows
+    for run in range(here, here_end):
+        start, stop, value = runs[run]
+        while left < left_end and runs[left, 1] <= start - reach:
+            left += 1
+        other = left
+        while other < left_end and runs[other, 0] < stop + reach:
+            if runs[other, 2] != value:
+                low, high = place[min(runs[other, 2], value)], place[max(runs[other, 2], value)]
+                shared = min(runs[other, 1], stop) - max(runs[other, 0], start)
+                table[low, high] = max(table[low, high], 0) + (max(shared, 0) if face else 0)
+            other += 1
 
 
 @njit
 def _count_contacts(
-    labels: np.ndarray, reaches: np.ndarray, place: np.ndarray, table: np.ndarray, span: tuple[int, int]
+    runs: np.ndarray,
+    first: np.ndarray,
+    reaches: np.ndarray,
+    place: np.ndarray,
+    table: np.ndarray,
+    span: tuple[int, int, int],
 ) -> None:
-    """Count the contacts of the slices of span with themselves and the next slice.
+    """Add the contacts of every row of some slices with its earlier neighbours; span is (rows, low, high).
 
     table[low, high] counts faces; a pair that only edges or corners join rises from -1 to 0.
     """
-    slices, rows, length = labels.shape
-    for i in range(span[0], span[1]):
+    rows, slice_low, slice_high = span
+    for i in range(slice_low, slice_high):
         for j in range(rows):
-            here = labels[i, j]
-            _meet(here[: length - 1], here[1:], 1, place, table)
-            for di in range(2):
-                for dj in range(1 - 2 * di, 2):
+            here, end = first[i * rows + j], first[i * rows + j + 1]
+            for run in range(here + 1, end):
+                if runs[run - 1, 1] == runs[run, 0]:
+                    a, b = place[runs[run - 1, 2]], place[runs[run, 2]]
+                    table[min(a, b), max(a, b)] = max(table[min(a, b), max(a, b)], 0) + 1
+            for di in range(-1, 1):
+                for dj in range(-1, -di * 2):
                     reach = reaches[di + 1, dj + 1]
-                    if reach < 0 or i + di >= slices or j + dj < 0 or j + dj >= rows:
-                        continue
-                    other = labels[i + di, j + dj]
-                    _meet(here, other, abs(di) + abs(dj) == 1, place, table)
-                    if reach == 1:
-                        _meet(here[: length - 1], other[1:], 0, place, table)
-                        _meet(here[1:], other[: length - 1], 0, place, table)
+                    if reach >= 0 and i + di >= 0 and 0 <= j + dj < rows:
+                        row = (i + di) * rows + j + dj
+                        _meet(
+                            runs, (first[row], first[row + 1], here, end), reach, di * dj == 0, place, table
+                        )
 
 
 def contacts(labels: np.ndarray, *, connectivity: int = 26) -> dict[tuple[int, int], int]:
@@ -67,23 +85,21 @@ def contacts(labels: np.ndarray, *, connectivity: int = 26) -> dict[tuple[int, i
         {(lower label, higher label): faces}, without the background, in ascending order.
 
     Raises:
-        ContractError: If the array is no 3-D label map, the connectivity is unknown, or labels are too many.
+        ContractError: If the array is no 3-D label map, the connectivity unknown, or labels too many or high.
     """
     labels = label_array(labels)
     reaches = row_reaches(connectivity)
-    box = nonzero_box(labels)
-    if box is None:
-        return {}
-    crop = np.ascontiguousarray(labels[box])
-    present = np.array(region_statistics(crop).present)
-    place = np.zeros(int(present[-1]) + 1, np.int64)
-    place[present] = np.arange(len(present))
-    shape = (len(present), len(present))
+    runs, first = find_runs(labels, merged=False)
+    if runs[:, 2].min(initial=0) < 0 or runs[:, 2].max(initial=0) > HIGHEST:
+        raise ContractError(f"Contacts are counted between labels up to {HIGHEST}. Renumber them.")
+    present = np.flatnonzero(np.bincount(runs[:, 2]))
     if len(present) > MANY:
         raise ContractError(f"Got {len(present)} labels; contacts are counted between at most {MANY}.")
-    spans = slabs(crop.shape[0], crop.size) if len(present) < MANY // 8 else [(0, crop.shape[0])]
-    parts = [(crop, reaches, place, np.full(shape, -1, np.int64), span) for span in spans]
-    each(_count_contacts, parts)
-    touched = np.any([part[3] >= 0 for part in parts], axis=0)
-    table = np.where(touched, sum(np.maximum(part[3], 0) for part in parts), -1)
-    return {(int(present[a]), int(present[b])): int(table[a, b]) for a, b in np.argwhere(table >= 0)}
+    place = np.zeros(int(present.max(initial=0)) + 1, np.int64)
+    place[present] = np.arange(len(present))
+    spans = slabs(labels.shape[0], labels.size) if len(present) < MANY // 8 else [(0, labels.shape[0])]
+    tables = np.full((max(len(spans), 1), len(present), len(present)), -1, np.int64)
+    rows = labels.shape[1]
+    each(_count_contacts, [(runs, first, reaches, place, t, (rows, *span)) for t, span in zip(tables, spans)])
+    total = np.where((tables >= 0).any(axis=0), np.maximum(tables, 0).sum(axis=0), -1)
+    return {(int(present[a]), int(present[b])): int(total[a, b]) for a, b in np.argwhere(total >= 0)}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from spineps_rt.kernels import components
-from spineps_rt.kernels._arrays import label_array
+from spineps_rt.kernels._arrays import label_array, row_reaches
 from spineps_rt.kernels.statistics import region_statistics
 
 
@@ -35,12 +35,21 @@ def fill_holes(labels: np.ndarray, ids: Iterable[int] | None = None) -> np.ndarr
         if not 0 < value < len(regions.sizes) or regions.sizes[value] == 0:
             continue
         box = regions.box(value)
-        outside, n = components.label(clean[box] != value, connectivity=6)
-        reached = np.zeros(n + 1, np.bool_)
-        for axis in range(3):
-            for end in (0, -1):
-                reached[np.take(outside, end, axis=axis)] = True
-        reached[0] = True
-        crop = result[box]
-        crop[~reached[outside] & (crop == 0)] = value
+        _fill(clean[box] != value, result[box], value)
     return result
+
+
+def _fill(others: np.ndarray, crop: np.ndarray, value: int) -> None:
+    """Fill one label's holes in place; others marks what is not the label, crop the labels of its box."""
+    runs, first = components.find_runs(others.view(np.uint8), merged=False)
+    numbers, n = components.join_runs(runs, first, others.shape, row_reaches(6))
+    slices, rows, length = others.shape
+    edge = np.zeros((slices, rows), np.bool_)
+    edge[[0, -1]] = edge[:, [0, -1]] = True
+    at_edge = np.repeat(edge.ravel(), np.diff(first)) | (runs[:, 0] == 0) | (runs[:, 1] == length)
+    enclosed = np.ones(n + 1, np.bool_)
+    enclosed[numbers[at_edge]] = False
+    for run in np.flatnonzero(enclosed[numbers]):  # few: whatever is open to the outside is gone
+        i, j = divmod(int(np.searchsorted(first, run, side="right")) - 1, rows)
+        line = crop[i, j, runs[run, 0] : runs[run, 1]]
+        line[line == 0] = value

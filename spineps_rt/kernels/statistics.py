@@ -13,7 +13,7 @@ from spineps_rt.kernels._threads import each, slabs
 
 Box = tuple[slice, slice, slice]
 LARGEST_TABLE = 1 << 27
-"""Entries that a co-occurrence table may have (1 GiB)."""
+"""Entries that a table may have (1 GiB)."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,13 @@ def region_statistics(ids: np.ndarray, n: int | None = None) -> RegionStatistics
         Sizes, boxes and centroids of the labels 0 to n.
 
     Raises:
-        ContractError: If the array is no 3-D label map or holds a label above n.
+        ContractError: If the array is no 3-D label map, holds a label above n, or the tables would be huge.
     """
     ids = label_array(ids, name="ids")
     if n is None:
-        n = int(ids.max()) if ids.size else 0
+        n = int(ids.max(initial=0))
+    if n >= LARGEST_TABLE // 8:
+        raise ContractError(f"Labels up to {n} need a huge table. Renumber them.")
     # many small components: one table is cheaper than one a thread
     pieces = slabs(ids.shape[0], ids.size) if n < 1 << 16 else [(0, ids.shape[0])]
     tables = []
