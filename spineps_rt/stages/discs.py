@@ -93,8 +93,8 @@ def body_heights(semantic: np.ndarray, instances: np.ndarray) -> dict[int, float
     Raises:
         NoSpineError: There is no vertebra.
     """
-    present = np.flatnonzero(np.bincount(instances.ravel(), minlength=T13 + 1)).tolist()
-    vertebrae = [i for i in present if 0 < i <= labels.SACRUM_INSTANCE or i == T13]
+    present = statistics.region_statistics(instances).present
+    vertebrae = [i for i in present if i <= labels.SACRUM_INSTANCE or i == T13]
     if not vertebrae:
         raise NoSpineError(
             "structures of a spine were found but no vertebra; check that the scan shows one and that the "

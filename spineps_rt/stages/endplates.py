@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spineps_rt import labels
-from spineps_rt.kernels import statistics
+from spineps_rt.kernels import relabel, statistics
 
 ROUNDS = 14
 """Voxels from a vertebra, along the largest axis, within which an endplate is looked for."""
@@ -40,9 +40,10 @@ def split(semantic: np.ndarray, instances: np.ndarray) -> tuple[np.ndarray, int]
         return semantic, 0
     plates = np.nonzero(semantic[box] == labels.ENDPLATE)
     owner = instances[box][plates].astype(np.int64) - labels.ENDPLATE_OFFSET
-    present = np.flatnonzero(np.bincount(instances.ravel())[:VERTEBRA_LIMIT])
-    nearest = np.where((instances[box] > 0) & (instances[box] < VERTEBRA_LIMIT), instances[box], FAR)
-    named = _grow(nearest.astype(np.uint8), plates, owner, present[present > 0])
+    present = [i for i in statistics.region_statistics(instances).present if i < VERTEBRA_LIMIT]
+    table = np.full(int(instances.max()) + 1, FAR, np.uint8)
+    table[present] = present
+    named = _grow(relabel.look_up(instances[box], table), plates, owner, np.array(present, np.int64))
     semantic[box][plates] = named
     return semantic, int(np.count_nonzero(named == 0))
 
