@@ -46,7 +46,8 @@ def find_runs(labels: np.ndarray, *, merged: bool) -> tuple[np.ndarray, np.ndarr
         merged: Take all nonzero labels for one.
 
     Returns:
-        int32 (runs, 3) with start, stop and label (above 2147483647: wrapped), and int64 (rows + 1) with each row's first run.
+        int32 (runs, 3) with start, stop and label (which wraps above 2147483647), and int64 (rows + 1) with
+        each row's first run.
     """
     if labels.dtype == np.uint32:
         labels = labels.view(np.int32)  # a run holds its label as int32; only equality matters
@@ -145,22 +146,4 @@ def keep_largest(
         ContractError: If the array is no 3-D label map or the connectivity is unknown.
     """
     kept, _ = rank(labels, keep=k, connectivity=connectivity, per_label=per_label)
-    return np.where(kept != 0, labels, np.zeros((), labels.dtype))
-
-
-def remove_small(labels: np.ndarray, *, minimum: int, connectivity: int = 26) -> np.ndarray:
-    """Zero the components of fewer than ``minimum`` voxels.
-
-    Args:
-        labels: Label map, 3-D, bool or any integers.
-        minimum: Size in voxels that a component needs to stay.
-        connectivity: 6, 18 or 26.
-
-    Returns:
-        A new array of the same type.
-
-    Raises:
-        ContractError: If the array is no 3-D label map or the connectivity is unknown.
-    """
-    kept, _ = rank(labels, minimum=minimum, connectivity=connectivity)
     return np.where(kept != 0, labels, np.zeros((), labels.dtype))
