@@ -1,0 +1,79 @@
+import nibabel as nib
+import numpy as np
+import pytest
+
+from spineps_rt.errors import ContractError, EmptyImageError
+from spineps_rt.options import PreprocessOptions
+from spineps_rt.stages.preprocess import preprocess
+from spineps_rt.volume import Volume
+
+AFFINE = np.array([[0, 0, 2.0, -10], [-1.5, 0, 0, 20], [0, -1, 0, 50], [0, 0, 0, 1]])
+BARE = {"pad": 0}
+
+
+def volume(values, *, stored=np.float32):
+    header = nib.Nifti1Header()
+    header.set_data_dtype(stored)
+    return Volume(np.asarray(values, np.float32), AFFINE, header)
+
+
+def inside(values, **options):
+    return preprocess(volume(values), PreprocessOptions(**{**BARE, **options})).array
+
+
+def cube(*values):
+    return np.array(values, np.float32).reshape(2, 2, -1)
+
+
+def test_a_dark_image_is_only_shifted():
+    np.testing.assert_array_equal(inside(cube(-5, 0, 10, 1495)), cube(0, 5, 15, 1500))
+
+
+def test_a_bright_image_is_scaled_to_1500():
+    np.testing.assert_array_equal(inside(cube(100, 1600, 850, 3100)), cube(0, 750, 375, 1500))
+
+
+def test_scaled_whole_numbers_are_cut_off_in_double_precision():
+    values = np.arange(0, 4001, dtype=np.float32).reshape(1, 4001, 1)
+    whole = preprocess(volume(values, stored=np.int16), PreprocessOptions(crop=False, **BARE)).array
+    factor = 1500 / np.int16(4000)
+    np.testing.assert_array_equal(whole.ravel(), (np.arange(4001, dtype=np.int16) * factor).astype(np.int16))
+    assert (inside(values, crop=False) % 1).any()
+
+
+def test_the_box_of_the_signal_is_shifted_once_more():
+    values = np.zeros((6, 6, 6), np.float32)
+    values[1:4, 1:4, 1:4] = 50
+    values[2, 2, 2] = 90
+    result = inside(values)
+    assert result[2, 2, 2] == 40
+    assert np.count_nonzero(result) == 1
+    np.testing.assert_array_equal(inside(values, crop=False), values)
+
+
+def test_intensities_can_be_left_alone():
+    values = cube(-5, 0, 10, 4000)
+    np.testing.assert_array_equal(inside(values, normalise=False), values)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_the_margin_holds_the_lowest_value_and_moves_no_voxel(normalise):
+    image = volume(cube(-7, 3, 1, 2))
+    padded = preprocess(image, PreprocessOptions(normalise=normalise, pad=4))
+    assert padded.array.dtype == np.float32
+    assert padded.array.shape == (10, 10, 9)
+    lowest = 0 if normalise else -7
+    np.testing.assert_array_equal(padded.array[4:6, 4:6, 4:5], cube(-7, 3, 1, 2) - (-7 if normalise else 0))
+    assert (padded.array == lowest).sum() == padded.array.size - 3
+    np.testing.assert_array_equal(padded.affine @ [4, 4, 4, 1], AFFINE @ [0, 0, 0, 1])
+    np.testing.assert_array_equal(image.array, cube(-7, 3, 1, 2))
+
+
+def test_an_image_without_signal_is_an_error():
+    with pytest.raises(EmptyImageError, match="all voxels are equal"):
+        inside(np.full((3, 3, 3), 7.0))
+
+
+def test_the_bias_correction_is_refused():
+    with pytest.raises(ContractError, match="bias_field=True"):
+        inside(cube(1, 2, 3, 4), bias_field=True)
