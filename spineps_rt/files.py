@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ DEFLATE_LIMIT = 1032
 """Deflate cannot pack more than this many bytes into one: a file smaller than that was cut off."""
 
 _GZIP_BITS = zlib.MAX_WBITS | 16
-_CHUNK = 1 << 16  # at the deflate limit one chunk unpacks to 66 MiB, which bounds the memory of a bomb
+_CHUNK = 1 << 14  # at the deflate limit one chunk unpacks to 16 MiB, which bounds the memory of a bomb
 
 
 def open_input(path: Path) -> BinaryIO:
@@ -34,13 +35,16 @@ def open_input(path: Path) -> BinaryIO:
     Raises:
         MissingFileError: It does not exist, is a folder or a device, or may not be read.
     """
-    if path.is_dir():
-        raise MissingFileError(f"{path} is a folder; expected a NIfTI file (DICOM: convert with dcm2niix)")
-    if path.exists() and not path.is_file():
-        raise MissingFileError(f"{path} is not a regular file; expected a NIfTI file")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise MissingFileError(
+                f"{path} is a folder; expected a NIfTI file (DICOM: convert with dcm2niix)"
+            )
+        if not stat.S_ISREG(mode):
+            raise MissingFileError(f"{path} is not a regular file; expected a NIfTI file")
         return path.open("rb")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(f"{path} does not exist; check the name and the folder") from None
     except OSError as error:
         raise MissingFileError(f"{path} cannot be read ({error.strerror}); check its permissions") from error

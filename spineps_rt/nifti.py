@@ -53,10 +53,8 @@ _FORMATS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"ObjectType", "a MetaImage; convert it to NIfTI"),
     (0, b"\x89HDF", "an HDF5 or MINC file; convert it to NIfTI"),
     (0, b"\x89PNG", "a PNG picture; the scan itself is needed"),
-    (0, b"\xff\xd8\xff", "a JPEG picture; the scan itself is needed"),
     (0, b"PK", "a zip archive; unpack it first"),
     (0, b"BZh", "a bzip2 archive; unpack it first"),
-    (0, b"\xfd7zXZ", "an xz archive; unpack it first"),
     (0, files.GZIP_MAGIC, "compressed twice; run gunzip on it once"),
     (257, b"ustar", "a tar archive; unpack it first"),
     (0, b"version https://git-lfs", "a git-lfs pointer; run git lfs pull"),
@@ -108,8 +106,9 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
                 raise TruncatedFileError(f"{name} is too small for the {size:,} bytes of voxels it declares")
             content = _content(chain((head,), pieces), header, size, name)
         except SpinepsError:
-            # a damaged stream explains an odd header better than the header does: look for damage
-            _drain(pieces)
+            left = _MAX_DRAIN  # a damaged stream explains an odd header better than the header does
+            while left > 0 and (piece := next(pieces, b"")):
+                left -= len(piece)
             raise
     image = _scaled(content.view(dtype).reshape(shape, order="F"), header, name)
     _demand_signal(image, name)
@@ -157,11 +156,11 @@ def write_nifti(path: str | os.PathLike[str], array: np.ndarray, *, like: Volume
 
     Args:
         path: Ends in ``.nii`` or ``.nii.gz``; its folder exists. A file there is replaced.
-        array: uint8 or uint16 label map, or int16 or float32 image, of the shape of ``like``.
+        array: As :func:`encode_nifti` takes it.
         like: The scan that it belongs to.
 
     Raises:
-        ContractError: Name, shape or dtype is not one of these.
+        ContractError: Name, shape or dtype will not do.
         OutputError: The file cannot be written.
     """
     path = Path(path)
@@ -257,12 +256,6 @@ def _content(pieces: Iterator[bytes], header: Nifti1Header, size: int, name: str
     if position < end:
         raise TruncatedFileError(f"{name} ends after {position:,} of {end:,} bytes; copy or export it again")
     return content
-
-
-def _drain(pieces: Iterator[bytes]) -> None:
-    left = _MAX_DRAIN
-    while left > 0 and (piece := next(pieces, b"")):
-        left -= len(piece)
 
 
 def _scaled(raw: np.ndarray, header: Nifti1Header, name: str) -> np.ndarray:
