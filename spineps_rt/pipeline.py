@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,7 @@ from spineps_rt.volume import Volume, plane, reorient, resample_to, rescale
 Progress = Callable[[str, float], None]
 """Called with a stage's name and the fraction of it that is done; 0 begins it, 1 ends it."""
 
+_LOG = logging.getLogger(__name__)
 _PLANES = {"sag": "sagittal", "cor": "coronal", "ax": "axial", "iso": "isotropic"}
 _MODALITIES = ("T1w", "T2w", "CT", "PD", "FLAIR", "T2star", "dixon", "vibe", "TIRM", "STIR")
 _STAGE_ORIENTATION = ("P", "I", "R")
@@ -93,6 +95,8 @@ class Pipeline:
                 for m in (self.models.semantic, self.models.instance)
             )
             self._stack = stack.pop_all()
+        for engine in (self._semantic, self._instance):
+            _LOG.info("%s runs on %s (%s)", engine.model.name, engine.provider, engine.model.folder)
 
     def __enter__(self) -> Pipeline:
         return self
@@ -205,6 +209,7 @@ class _Clock:
         start = perf_counter()
         yield
         self.stages.append(StageTime(name, perf_counter() - start, peak_bytes()))
+        _LOG.debug("%s: %.2f s, peak memory %.0f MB", name, self.stages[-1].seconds, peak_bytes() / 2**20)
         self._progress(name, 1.0)
 
     def fraction(self, done: int, total: int) -> None:

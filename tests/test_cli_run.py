@@ -17,6 +17,7 @@ import pytest
 import tiny_models
 import tiny_scan
 
+import spineps_rt.writers
 from spineps_rt import errors
 from spineps_rt.cli.main import main
 
@@ -191,6 +192,33 @@ def test_bad_scan_gives_one_sentence_its_code_and_no_file(command, tmp_path, mod
     assert err.count("\n") == 1
     assert len(err) > 30
     assert names(tmp_path / "derivatives_seg") is None
+
+
+def test_unforeseen_error_is_one_sentence_and_verbose_tells_where(command, tmp_path, monkeypatch):
+    good, bad = (tiny_scan.write_scan(tmp_path / f"sub-{k}_T2w.nii.gz") for k in ("good", "bad"))
+    render = spineps_rt.writers.render_snapshot
+
+    def broken(*volumes, caption):
+        if "bad" in caption.title:
+            raise ZeroDivisionError("by nothing")
+        return render(*volumes, caption=caption)
+
+    monkeypatch.setattr("spineps_rt.writers.render_snapshot", broken)
+    code, _, err = command(bad, good, "-o", tmp_path / "out")
+    assert code == 1
+    assert len(names(tmp_path / "out")) == 5
+    assert "error: " in err
+    assert "ZeroDivisionError: by nothing" in err
+    assert "Traceback" not in err
+    _, _, err = command(bad, "-o", tmp_path / "out", "-v")
+    assert "Traceback" in err
+
+
+def test_verbose_names_the_engines_and_the_memory(command, tmp_path):
+    _, _, err = command(tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz"), "-v")
+    assert "tiny-semantic runs on " in err
+    assert "reconcile: 0." in err
+    assert "peak memory" in err
 
 
 def test_output_that_cannot_be_written(command, tmp_path):

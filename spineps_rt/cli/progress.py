@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 from time import perf_counter
@@ -67,6 +68,12 @@ class Progress:
             print("\r" + " " * len(self._drawn) + "\r", end="", file=self._stream, flush=True)
             self._drawn = ""
 
+    def show_logs(self, *, verbose: bool) -> None:
+        """Print the package's log records above the bar: warnings, and with ``verbose`` everything."""
+        logger = logging.getLogger("spineps_rt")
+        logger.handlers, logger.propagate = [_LineHandler(self)], False
+        logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+
     def _draw(self, stage: str, fraction: float) -> None:
         stages = list(_SHARES)
         before = sum(_SHARES[s] for s in stages[: stages.index(stage)]) if stage in _SHARES else 0
@@ -79,3 +86,14 @@ class Progress:
             padding = " " * max(len(self._drawn) - len(text), 0)
             print("\r" + text + padding, end="", file=self._stream, flush=True)
             self._drawn = text
+
+
+class _LineHandler(logging.Handler):
+    """Hands log records to a Progress."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._progress.line(self.format(record))

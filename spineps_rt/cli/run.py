@@ -18,6 +18,7 @@ from spineps_rt.outputs import OutputPaths, check_distinct, check_writable, outp
 if TYPE_CHECKING:
     from spineps_rt.pipeline import Pipeline
 
+_LOG = logging.getLogger(__name__)
 Failure = tuple[Path, SpinepsError]
 
 
@@ -54,10 +55,10 @@ def run(
       spineps-rt run sub-x_T2w.nii.gz
       spineps-rt run *_T2w.nii.gz -o results --device cpu --threads 4
     """
-    logging.basicConfig(format="%(message)s", level=logging.INFO if verbose else logging.WARNING)
     check_distinct(scans, output)
     options = replace(Options(), engine=EngineOptions(device, threads), any_plane=any_plane)
     progress = Progress(quiet=quiet)
+    progress.show_logs(verbose=verbose)
     accepted, failures = _accept(scans, output, overwrite=overwrite)
     if accepted:
         from spineps_rt.pipeline import Pipeline  # noqa: PLC0415 (numba and the engines; --help needs neither)
@@ -101,11 +102,25 @@ def _segment_all(
         except SpinepsError as error:
             failures.append((scan, error))
             continue
+        except Exception as error:  # a bug in one scan must not cost a night's other scans
+            _LOG.debug("%s", scan, exc_info=True)
+            failures.append((scan, _unexpected(error)))
+            continue
         finally:
             progress.clear()
         if not quiet:
             click.echo(closing_table(result, paths))
     return failures
+
+
+def _unexpected(error: Exception) -> SpinepsError:
+    if isinstance(error, MemoryError):
+        return SpinepsError(
+            f"not enough memory ({error}); close other programs or crop the scan to the spine."
+        )
+    return SpinepsError(
+        f"unexpected {type(error).__name__}: {error}; this is a bug: -v shows where. Please report it."
+    )
 
 
 def _conclude(scans: tuple[Path, ...], failures: list[Failure], *, quiet: bool) -> None:

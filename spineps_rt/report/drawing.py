@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -144,7 +143,7 @@ def _write(
 
 
 def write_names(panel: Image.Image, names: list[Name], *, size: int) -> None:
-    """Write names onto a panel; where they would crowd, at its left edge with a leader line.
+    """Write names onto a panel; those that would cover each other at its left edge, with a leader line.
 
     Args:
         panel: RGB image, drawn on in place.
@@ -152,27 +151,26 @@ def write_names(panel: Image.Image, names: list[Name], *, size: int) -> None:
         size: Height of the letters in pixels.
     """
     draw = ImageDraw.Draw(panel)
-    ordered = sorted(names, key=lambda name: name.y)
-    gaps = [b.y - a.y for a, b in pairwise(ordered)]
-    crowded = bool(gaps) and min(gaps) < 1.25 * size
-    y = -1e9
-    for name in ordered:
-        if not crowded:
-            _write(draw, (name.x, name.y), name.text, size=size, anchor="mm")
+    edge = -1e9
+    for name in sorted(names, key=lambda name: name.y):
+        near = [n for n in names if abs(n.y - name.y) < 1.15 * size and abs(n.x - name.x) < 2.2 * size]
+        if len(near) == 1:
+            y = min(max(name.y, 0.7 * size), panel.height - 0.7 * size)
+            _write(draw, (name.x, y), name.text, size=size, anchor="mm")
             continue
-        y = max(name.y, y + size * 1.05)
-        draw.line([(6 + 2.2 * size, y), (name.x, name.y)], fill=name.colour, width=1)
-        draw.ellipse([name.x - 2, name.y - 2, name.x + 2, name.y + 2], fill=(255, 255, 255))
-        _write(draw, (6, y), name.text, size=size, anchor="lm")
+        edge = max(name.y, 0.7 * size, edge + 1.05 * size)
+        draw.line([(6 + 2.2 * size, edge), (name.x, name.y)], fill=name.colour, width=2)
+        draw.ellipse([name.x - 3, name.y - 3, name.x + 3, name.y + 3], fill=(255, 255, 255))
+        _write(draw, (6, edge), name.text, size=size, anchor="lm")
 
 
 def write_marks(panel: Image.Image, left: str, right: str) -> None:
-    """Mark head and foot in the middle, both sides in the lower corners."""
+    """Mark head and foot at the edges, both sides in the lower corners."""
     draw = ImageDraw.Draw(panel)
     width, height = panel.size
     low = height - 5
     for text, x, y, anchor in (
-        ("H", width / 2, 5, "ma"),
+        ("H", width - 6, 5, "ra"),
         ("F", width / 2, low, "md"),
         (left, 6, low, "ld"),
         (right, width - 6, low, "rd"),

@@ -28,7 +28,10 @@ from spineps_rt.report.drawing import (
 from spineps_rt.volume import Volume, reorient
 
 _HEIGHT = 960
-_MAX_SCALE = 4.0
+"""Pixels of a panel; longer spines get more, up to :data:`_TALLEST`, so that their names stay legible."""
+_TALLEST = 1600
+_LEAST_SCALE, _MOST_SCALE = 2.4, 4.0
+"""Pixels per mm."""
 _GAP = 14
 _MARGIN = 28
 _HEADER = 92
@@ -69,7 +72,8 @@ def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, capti
     rows = _span(np.any(found, axis=(0, 2)), spacing[1], _ABOVE_MM, _ABOVE_MM)
     side = _window(sagittal, rows, (_FRONT_MM, _BACK_MM))
     front = _window(coronal, rows, (_BESIDE_MM, _BESIDE_MM))
-    scale = min(_HEIGHT / ((rows.stop - rows.start) * spacing[1]), _MAX_SCALE)
+    height = (rows.stop - rows.start) * spacing[1]
+    scale = min(max(_HEIGHT / height, min(_TALLEST / height, _LEAST_SCALE)), _MOST_SCALE)
     names = _places(line, arrays[2].shape[2])
     window = _brightness(side.cut.image)
     panels = []
@@ -144,6 +148,7 @@ def _row(
             instance_colour(v),
         )
         for v, (row, column) in places.items()
+        if (cut.instances == v).any()
     ]
     size = min(32, max(13, round(7.5 * scale)))
     if width > 5 * size:
