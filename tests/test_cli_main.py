@@ -27,6 +27,7 @@ def command(monkeypatch, capsys):
 
     yield run
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_help_lists_the_commands(command):

@@ -49,6 +49,7 @@ def command(models, monkeypatch, capsys):
 
     yield run
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def names(folder):

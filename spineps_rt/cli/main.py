@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -51,6 +52,8 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; every error becomes one line on standard error and its own exit code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         code = cli.main(standalone_mode=False)
     except SpinepsError as error:
@@ -64,6 +67,12 @@ def main() -> NoReturn:
         error.show()
         code = error.exit_code
     sys.exit(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; what half-built objects complain of while they are torn down is no news."""
+    sys.unraisablehook = lambda _: None
+    signal.default_int_handler(number, frame)
 
 
 def _interrupted() -> int:
