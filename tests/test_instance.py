@@ -106,6 +106,13 @@ def test_missing_vertebrae_are_warned_of():
     assert found.warnings[-1] == "2 vertebrae were found, fewer than the 4 vertebral bodies."
 
 
+def test_small_bodies_can_be_kept():
+    labels = stack(3)
+    labels[4:9, -6:-1, 4:9] = 49  # erodes to one voxel
+    assert run(labels).n_corpora == 3
+    assert run(labels, clean_corpora=False).n_corpora == 4
+
+
 def test_thresholds_scale_with_the_voxel():
     labels = stack(3)
     limits = InstanceLimits(cutout=CUTOUT, vert_size_threshold=2000, corpus_size_cleaning=0, spacing=SPACING)

@@ -111,6 +111,26 @@ def test_the_part_below_the_waist():
     assert 15 <= border <= 20
 
 
+def barbell(gap):
+    """The upper, flat box comes first in memory; the lower, slender one is larger without the bar."""
+    mask = np.zeros((19, 60, 19), np.uint32)
+    mask[2:17, 2:11, 2:17] = 7
+    mask[5:14, 11 + gap : 41 + gap, 5:14] = 7
+    mask[8:11, 8 : 14 + gap, 8:11] = 7
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("gap", "row"), [(6, 15), (7, 15), (8, 16), (9, 16), (10, 17), (11, 17), (12, 18), (13, 18)]
+)
+def test_the_part_that_comes_first_grows_first(gap, row):
+    """Rows as SPINEPS 2.1.3 answers them for these bodies."""
+    mask = barbell(gap)
+    below = separate.part_below(mask, 7, box=box_of(mask))
+    np.testing.assert_array_equal(below[:, row:], mask[:, row:] == 7)
+    assert not below[:, :row].any()
+
+
 def test_an_upright_plane_leaves_only_itself():
     """As in the peer, whose filling runs along the spine: columns that the plane misses lie below it."""
     mask = dumbbell(0)

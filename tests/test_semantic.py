@@ -90,6 +90,8 @@ def far(labels, box, value=49):
     [
         (np.s_[10:20, 82:86, 5:15], True),  # 12 rows below: two margins of 4 and a gap of 4
         (np.s_[10:20, 83:87, 5:15], False),
+        (np.s_[10:20, 4:8, 5:15], True),  # 12 rows above
+        (np.s_[10:20, 3:7, 5:15], False),
         (np.s_[28:32, 30:40, 5:15], True),  # 8 behind: two margins of 4
         (np.s_[29:33, 30:40, 5:15], False),
     ],
