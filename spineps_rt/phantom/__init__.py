@@ -1,12 +1,12 @@
 """A procedural spine with its truth, and an MR image of it: demo input, test data, training data."""
 
-from .anatomy import Anatomy, make_anatomy
-from .contrast import FAT_SAT, PRESETS, T1W, T2W, Contrast, random_contrast
-from .image import render
-from .options import PhantomOptions, Variants
-from .sampling import random_options, random_variants
-from .scan import Phantom, make_phantom
-from .tissues import Tissue
+from spineps_rt.phantom.anatomy import Anatomy, make_anatomy
+from spineps_rt.phantom.contrast import FAT_SAT, PRESETS, T1W, T2W, Contrast, random_contrast
+from spineps_rt.phantom.image import render
+from spineps_rt.phantom.options import PhantomOptions, Variants
+from spineps_rt.phantom.sampling import random_options, random_variants
+from spineps_rt.phantom.scan import Phantom, make_phantom
+from spineps_rt.phantom.tissues import Tissue
 
 __all__ = [
     "FAT_SAT",

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import labels as L
-from . import background, canal, column, shapes
-from .layout import Vertebra, lay_out, stations
-from .noise import smooth_noise
-from .options import PhantomOptions, Variants
-from .processes import posterior_elements, sacral_elements
-from .tissues import UNSET, Tissue
+from spineps_rt import labels as L
+from spineps_rt.phantom import background, canal, column, shapes
+from spineps_rt.phantom.layout import Vertebra, lay_out, stations
+from spineps_rt.phantom.noise import smooth_noise
+from spineps_rt.phantom.options import PhantomOptions, Variants
+from spineps_rt.phantom.processes import posterior_elements, sacral_elements
+from spineps_rt.phantom.tissues import UNSET, Tissue
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Anatomy:
     semantic: np.ndarray
     """uint8: the 14 structures."""
     instance: np.ndarray
-    """uint16: vertebra v, disc 100 + v, endplate 200 + v (of disc v, as SPINEPS names them in MR), sacrum 26."""
+    """uint16: vertebra v, sacrum 26, disc 100 + v, and 200 + v on both endplates of that disc, because
+    SPINEPS 2.1.3 names endplates after the disc between them in MR."""
     tissue: np.ndarray
     """uint8: :class:`~spineps_rt.phantom.tissues.Tissue`."""
     affine: np.ndarray
@@ -121,12 +122,12 @@ def sample(spine: list[Vertebra], grid: Grid, variants: Variants, *, seed: int) 
     depth = np.full((2, *shape), 99.0, np.float32)
     shell = np.full(shape, 99.0, np.float32)
     rng = np.random.default_rng([seed, 3])
-    segments = _segments(spine, variants.scale, rng)
+    segments = _segments(spine, variants, rng)
     shapes.stamp_segments(segments, grid.table, rough, label, owner, depth)
     _stamp_column(spine, grid, variants, rng, (rough, label, owner, depth, shell, tissue))
     _trace(spine, grid, rng, (label, owner, tissue))
     slices = _slices(spine, grid, variants, rng)
-    waves = ((26.0, 22.0, 26.0), (6.0, 6.0, 6.0), (5.0, 26.0, 5.0))
+    waves = ((22.0, 20.0, 22.0), (6.0, 6.0, 6.0), (3.0, 16.0, 3.2))
     noise = tuple(smooth_noise(rng, shape, grid.spacing, wave) for wave in waves)
     background.fill_background(
         slices, variants.muscle_fat, grid.table, (noise[0], noise[1], noise[2]), (label, depth, shell), tissue
@@ -136,14 +137,14 @@ def sample(spine: list[Vertebra], grid: Grid, variants: Variants, *, seed: int) 
     return Anatomy(label, owner, tissue, grid.affine)
 
 
-def _segments(spine: list[Vertebra], scale: float, rng: np.random.Generator) -> np.ndarray:
+def _segments(spine: list[Vertebra], variants: Variants, rng: np.random.Generator) -> np.ndarray:
     """Every posterior element of the spine, float64 (n, 15)."""
     parts = []
     for k, v in enumerate(spine):
         if v.number == L.SACRUM_INSTANCE:
-            parts.append(sacral_elements(v, scale, rng))
+            parts.append(sacral_elements(v, variants.scale, rng, coccyx=variants.coccyx))
         else:
-            parts.append(posterior_elements(v, spine[k + 1], scale, rng))
+            parts.append(posterior_elements(v, spine[k + 1], variants.scale, rng))
     return np.ascontiguousarray(np.concatenate(parts))
 
 
@@ -185,9 +186,11 @@ def _disc_row(v: Vertebra, below: Vertebra, variants: Variants, rng: np.random.G
         row[column.MODE] = column.FUSED
     elif not sacral and name in variants.bridged:
         row[column.MODE] = column.BRIDGED
+    elif not sacral and name in variants.missing_discs:
+        row[column.MODE] = column.MISSING
     row[column.BULGE] = rng.uniform(0.2, 1.2) + (1.0 if worn else 0.0)
     if not sacral and name in variants.herniated:
-        row[column.HERNIA] = rng.uniform(3.0, 6.5)
+        row[column.HERNIA] = rng.uniform(2.5, 5.0)
     row[column.HERNIA_SIDE] = rng.normal(0.0, 4.0)
     healthy = Tissue.NUCLEUS if rng.random() < 0.7 else Tissue.NUCLEUS_MODERATE
     row[column.NUCLEUS] = Tissue.NUCLEUS_DARK if worn or sacral else healthy

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import _jit
-from .tissues import OTHER_BONE, Tissue
+from spineps_rt.kernels import _jit
+from spineps_rt.phantom.tissues import NERVE, OTHER_BONE, Tissue
 
-# Columns of a slice's row (one per voxel along I): centre of the column in P and R 0-1, half depth and width of
-# the body 2-3, skin behind and in front 4-5, half width of the torso 6, back fat 7, level 8, reach of the spinous
-# processes behind the body's centre 9, skew of the vessels 10.
+# Columns of a slice's row (one per voxel along I): centre of the column in P and R 0-1, half depth and width
+# of the body 2-3, skin behind and in front 4-5, half width of the torso 6, back fat 7, level 8, reach of the
+# spinous processes behind the body's centre 9, skew of the vessels 10.
 COLUMNS = 11
 
 _BONE_TISSUE = np.full(256, 255, np.uint8)
@@ -30,7 +30,8 @@ _GAS, _VISCERAL, _LUNG, _FLUID = (
     int(Tissue.LUNG),
     int(Tissue.FLUID),
 )
-_INTERSPINOUS, _BRAIN, _OTHER = int(Tissue.INTERSPINOUS), int(Tissue.BRAIN), OTHER_BONE
+_INTERSPINOUS, _BRAIN, _ROOT = int(Tissue.INTERSPINOUS), int(Tissue.BRAIN), int(Tissue.ROOT)
+_OTHER, _NERVE = OTHER_BONE, NERVE
 
 
 @_jit.njit(parallel=True)
@@ -60,7 +61,11 @@ def fill_background(
             row = slices[j]
             for k in range(label.shape[2]):
                 kind = label[i, j, k]
-                if kind > 0 and _BONE_TISSUE[kind] != 255:
+                if kind == _NERVE:
+                    label[i, j, k] = 0
+                    if tissue[i, j, k] == 255:
+                        tissue[i, j, k] = _ROOT
+                elif kind > 0 and _BONE_TISSUE[kind] != 255:
                     if kind == _OTHER:
                         label[i, j, k] = 0
                     inner = max(depth[0, i, j, k], depth[0, i, j, k] - depth[1, i, j, k] + 0.2)
@@ -82,7 +87,7 @@ def _classify(
     x: float, z: float, row: np.ndarray, values: tuple[float, float, float], fat_share: float
 ) -> int:
     """Tissue at (P, R) mm of one slice."""
-    organs, fine, streaks = values
+    fine = values[1]
     half = 0.5 * (row[4] - row[5])
     p = (x - 0.5 * (row[4] + row[5])) / half
     q = z / row[6]
@@ -98,7 +103,7 @@ def _classify(
     u, w = x - row[0], z - row[1]
     if row[8] < 1.0:
         return _head(u, fine)
-    if u > row[2] + 4.0 or (u > 0.0 and abs(w) > row[3] + 22.0):
+    if u + 1.5 * fine > row[2] + 3.0 or (u + 6.0 * fine > 0.0 and abs(w) > row[3] + 24.0 + 4.0 * fine):
         return _back(u, w, row, values, fat_share)
     return _front(u, w, row, values)
 
@@ -116,13 +121,18 @@ def _head(u: float, fine: float) -> int:
 @_jit.njit
 def _back(u: float, w: float, row: np.ndarray, values: tuple[float, float, float], fat_share: float) -> int:
     """Tissue behind the bodies: muscles with fat between them, ligaments between the spinous processes."""
-    _, fine, streaks = values
+    organs, fine, streaks = values
     if abs(w) < 3.0 + 0.8 * fine and u < row[9]:
         return _INTERSPINOUS if fine > -1.0 else _LIGAMENT
     if abs(w) < 2.0 and u < row[9] + 2.5:
         return _LIGAMENT
-    near = np.exp(-(((abs(w) - 6.0) / 9.0) ** 2)) * 0.8
-    if streaks + near > 2.3 - 2.6 * fat_share:
+    deep = (u - row[2]) / max(row[9] - row[2], 1.0)  # fat gathers at the bone and about the processes
+    cleft = np.exp(-(((abs(w) - 26.0 - 3.0 * fine) / 2.5) ** 2)) + 0.8 * np.exp(
+        -(((abs(w) - 6.0) / 7.0) ** 2)
+    )
+    if streaks + cleft - 0.5 * deep > 2.2 - 2.6 * fat_share + 0.3 * organs:
+        return _FAT
+    if u > row[9] + 3.0 + 2.0 * fine and streaks > -0.8:
         return _FAT
     return _MUSCLE
 
@@ -130,38 +140,64 @@ def _back(u: float, w: float, row: np.ndarray, values: tuple[float, float, float
 @_jit.njit
 def _front(u: float, w: float, row: np.ndarray, values: tuple[float, float, float]) -> int:
     """Tissue beside and before the bodies by region: neck, chest, abdomen, pelvis."""
-    organs, fine, streaks = values
-    level, a, b = row[8], row[2], row[3]
+    organs, fine, _ = values
+    a, b = row[2], row[3]
     ahead = -u - a
+    level = row[8] + 0.25 * organs
     if level < 8.0:
-        if ahead < 5.0 + fine:
-            return _MUSCLE
-        if (w / 9.0) ** 2 + ((ahead - 15.0) / 8.0) ** 2 < 1.0:
-            return _GAS
-        if (abs(w) - 24.0) ** 2 + (ahead - 12.0) ** 2 < 36.0:
-            return _VESSEL
-        return _MUSCLE if fine + streaks > -0.5 else _VISCERAL
+        return _neck(ahead, w, values)
     vessel = row[10] + 0.6 * fine
-    if level < 23.2 and ((w + 7.0 - vessel) / 10.5) ** 2 + ((ahead - 13.5) / 10.5) ** 2 < 1.0:
+    if level < 23.2 and ((w + 7.0 - vessel) / 10.0) ** 2 + ((ahead - 13.5) / 9.5) ** 2 < 1.0:
         return _VESSEL
-    if 18.0 < level < 23.6 and ((w - 16.0 - vessel) / 11.5) ** 2 + ((ahead - 12.0) / 9.5) ** 2 < 1.0:
+    if 18.0 < level < 23.6 and ((w - 16.0 - vessel) / 11.0) ** 2 + ((ahead - 12.0) / 9.0) ** 2 < 1.0:
         return _VESSEL
-    if level < 19.0:
-        if abs(w) > b + 6.0 + 3.0 * fine or ahead > 55.0:
-            return _LUNG if ahead < 60.0 or abs(w) > 40.0 else _ORGAN
-        return _VISCERAL if ahead < 8.0 + 6.0 * fine else (_ORGAN if organs > -0.3 else _VISCERAL)
+    if level + 0.012 * ahead - 0.01 * abs(w) < 18.6:
+        return _chest(ahead, w, b, values)
+    return _abdomen((u, ahead, w), b, level, values)
+
+
+@_jit.njit
+def _neck(ahead: float, w: float, values: tuple[float, float, float]) -> int:
+    """Muscle, windpipe, carotids and fat before the cervical spine."""
+    organs, fine, streaks = values
+    if ahead < 5.0 + fine:
+        return _MUSCLE
+    if (w / 9.0) ** 2 + ((ahead - 15.0 - organs) / 8.0) ** 2 < 1.0:
+        return _GAS
+    if (abs(w) - 24.0) ** 2 + (ahead - 12.0) ** 2 < 36.0:
+        return _VESSEL
+    return _MUSCLE if fine + streaks > -0.5 else _VISCERAL
+
+
+@_jit.njit
+def _chest(ahead: float, w: float, b: float, values: tuple[float, float, float]) -> int:
+    """Lungs, mediastinal fat and heart."""
+    organs, fine, _ = values
+    if abs(w) > b + 6.0 + 3.0 * fine or (ahead > 34.0 + 6.0 * fine and organs < -0.6):
+        return _LUNG
+    if ahead < 8.0 + 5.0 * fine or organs < -0.3:
+        return _VISCERAL
+    return _VESSEL if organs > 0.9 else _ORGAN
+
+
+@_jit.njit
+def _abdomen(
+    place: tuple[float, float, float], b: float, level: float, values: tuple[float, float, float]
+) -> int:
+    """Psoas, kidneys, bowel and bladder in their fat."""
+    u, ahead, w = place
+    organs, fine, streaks = values
     grown = min(max((level - 19.0) / 3.0, 0.2), 1.0) * 19.0
-    if (
-        level < 27.0
-        and ((abs(w) - b - 1.0 - grown) / grown) ** 2 + ((u + 2.0) / (grown * 1.15)) ** 2 < 1.0
-        and ahead < 12.0
-    ):
+    off = ((abs(w) - b - 1.0 - grown) / grown) ** 2 + ((u + 2.0) / (grown * 1.15)) ** 2
+    if level < 27.0 and off + 0.12 * fine < 1.0:
         return _MUSCLE if streaks < 1.9 else _FAT
     if ahead < 6.0 + 4.0 * fine:
         return _VISCERAL
     if level > 26.5 and organs > 1.1 and ahead > 35.0:
         return _FLUID
-    if organs > 0.55:
+    if organs > 0.45:
+        if organs < 0.62:
+            return _MUSCLE  # the wall of the bowel
         return _GAS if fine > 1.0 else _BOWEL
     if organs < -1.0:
         return _ORGAN

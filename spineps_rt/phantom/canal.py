@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import _jit
-from .tissues import OTHER_BONE, Tissue
+from spineps_rt.kernels import _jit
+from spineps_rt.phantom.tissues import OTHER_BONE, Tissue
 
 # Columns of a station: point 0-2, frame 3-11, half depth and width of the canal 12-13, of the cord 14-15,
 # of the fluid-filled sac 16 (share of the canal, 0: only fat), shift of the cord to the front in mm 17.
@@ -53,8 +53,10 @@ def trace_canal(
                     y = grid[0, 1] + j * grid[1, 1] - s[1]
                     z = grid[0, 2] + k * grid[1, 2] - s[2]
                     t = (x * d[0] + y * d[1] + z * d[2]) / length
-                    if t < -0.05 or t >= 1.05:
+                    if t < -0.7 or t > 1.7:
                         continue
+                    if (t < 0.0 or t > 1.0) and label[i, j, k] in (_CANAL, _CORD):
+                        continue  # only where the path bends and leaves a gap
                     row = s + t * (e - s)
                     x, y, z = x - t * d[0], y - t * d[1], z - t * d[2]
                     u = x * row[3] + y * row[4] + z * row[5]
@@ -62,7 +64,8 @@ def trace_canal(
                     voxel = (i, j, k)
                     if label[voxel] in (49, 62, 100):
                         continue
-                    rho = np.sqrt((u / row[12]) ** 2 + (w / row[13]) ** 2)
+                    p, q = (u / row[12]) ** 2, (w / row[13]) ** 2
+                    rho = np.sqrt(np.sqrt(p * p + q * q + 1.3 * p * q))
                     if rho < 1.0:
                         _fill(row, (u, w, n + t), roots, voxel, (label, owner, tissue))
                     elif label[voxel] == 0 and rho < 1.6:
@@ -107,7 +110,7 @@ def _surround(u: float, w: float, row: np.ndarray, voxel: tuple[int, int, int], 
     """Write what lies about the canal where there is no bone: yellow ligament, epidural and foraminal fat."""
     if tissue[voxel] != 255:
         return
-    if u > 0.55 * row[12] and abs(w) > 1.5:
+    if u > 0.55 * row[12] and abs(w) > 4.0 - 0.25 * u:
         tissue[voxel] = _LIGAMENT
     else:
         tissue[voxel] = _FAT

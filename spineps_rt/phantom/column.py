@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import _jit
+from spineps_rt.kernels import _jit
 
 # Columns of a body's row: centre 0-2, frame 3-11, half sizes 12-14, then:
 WEDGE, HOLLOW_TOP, HOLLOW_BOTTOM, WAIST, LIP, OWNER, TOP_PLATE, BOTTOM_PLATE, LABEL, VEIN = range(15, 25)
@@ -12,9 +12,9 @@ BODY_COLUMNS = 25
 # Columns of a disc's row:
 MODE, BULGE, HERNIA, HERNIA_SIDE, NUCLEUS, CLEFT, DISC_OWNER, DISC_LABEL, UPPER_OWNER, LOWER_OWNER = range(10)
 DISC_COLUMNS = 10
-NORMAL, FUSED, BRIDGED = 0, 1, 2
+NORMAL, FUSED, BRIDGED, MISSING = range(4)
 
-_CORPUS, _ENDPLATE, _BONE_LIP = 49, 62, 0.78
+_CORPUS, _ENDPLATE, _DISC, _BONE_LIP = 49, 62, 100, 0.78
 _TISSUE_ENDPLATE, _TISSUE_ANNULUS, _TISSUE_VEIN, _UNSET = 17, 16, 18, 255
 
 
@@ -70,7 +70,7 @@ def stamp_body(
     grid, thickness = place
     depth, shell, tissue = state
     a, h, b = row[12], row[13], row[14]
-    lo, hi = column_box(row, grid, label.shape, max(a, max(b, h)) * 1.25 + 4.0)
+    lo, hi = column_box(row, grid, label.shape, max(a, b, h) * 1.25 + 4.0)
     for i in range(lo[0], hi[0]):
         for j in range(lo[1], hi[1]):
             for k in range(lo[2], hi[2]):
@@ -86,7 +86,7 @@ def stamp_body(
                 radial = (_radius(u, w, a * grown, b * grown) - 1.0) * size - lip + 0.6 * rough[i, j, k]
                 top, bottom = _plates(row, u, w)
                 upper, lower = top - v, v - bottom
-                inside = max(radial, max(upper, lower))
+                inside = max(radial, upper, lower)
                 shell[i, j, k] = min(shell[i, j, k], inside)
                 if inside >= 0.0:
                     continue
@@ -103,7 +103,7 @@ def stamp_body(
                 elif lower > -thickness and row[22] > 0.0:
                     label[i, j, k], owner[i, j, k] = _ENDPLATE, np.uint16(row[22])
                     tissue[i, j, k] = _TISSUE_ENDPLATE
-                elif abs(v) < row[24] and abs(w) < 1.5 + 0.2 * u and u > 0.25 * a:
+                elif abs(v) < row[24] and abs(w) < 1.5 + 0.2 * u and u > 0.4 * a:
                     tissue[i, j, k] = _TISSUE_VEIN
 
 
@@ -131,7 +131,7 @@ def stamp_disc(
     shell, tissue = state[1], state[2]
     middle = upper.copy()
     middle[0:3] = 0.5 * (upper[0:3] + upper[6:9] * upper[13] + lower[0:3] - lower[6:9] * lower[13])
-    size = max(max(upper[12], upper[14]), max(lower[12], lower[14])) * 1.15 + 6.0
+    size = max(upper[12], upper[14], lower[12], lower[14]) * 1.15 + 6.0
     lo, hi = column_box(middle, grid, label.shape, size)
     for i in range(lo[0], hi[0]):
         for j in range(lo[1], hi[1]):
@@ -154,7 +154,12 @@ def stamp_disc(
                 swell = disc[1] * 4.0 * f * (1 - f)
                 a, b = (1 - f) * upper[12] + f * lower[12], (1 - f) * upper[14] + f * lower[14]
                 if u > 0.0 and disc[2] > 0.0:
-                    swell += disc[2] * np.exp(-(((w - disc[3]) / 6.0) ** 2)) * (u / a) ** 2
+                    swell += (
+                        disc[2]
+                        * np.exp(-(((w - disc[3]) / 6.0) ** 2))
+                        * (u / a) ** 2
+                        * np.sqrt(4.0 * f * (1 - f))
+                    )
                 rho = _radius(u, w, a + swell, b + swell)
                 radial = (rho - 1.0) * min(a, b) + 0.5 * rough[i, j, k]
                 if disc[0] == BRIDGED:
@@ -185,14 +190,14 @@ def _fill_disc(
         return
     owner[voxel] = np.uint16(disc[6])
     tissue[voxel] = _TISSUE_ANNULUS
-    if disc[7] == 100.0:
-        if over < thickness or under < thickness:
-            label[voxel] = _ENDPLATE
-            owner[voxel] = np.uint16(disc[6] + 100)
-            tissue[voxel] = _TISSUE_ENDPLATE
-            return
+    if disc[0] == MISSING or (disc[7] == _DISC and min(over, under) < thickness):
+        label[voxel] = _ENDPLATE
+        owner[voxel] = np.uint16(disc[6] + 100)
+        tissue[voxel] = _TISSUE_ENDPLATE
+        return
     label[voxel] = np.uint8(disc[7])
-    if rho < 0.7 and abs(f - 0.5) < 0.36 and abs(f - 0.5) > disc[5]:
+    lens = (rho / 0.74) ** 2 + ((f - 0.5) / 0.42) ** 2
+    if lens < 1.0 and (abs(f - 0.5) > disc[5] or rho > 0.5):
         tissue[voxel] = np.uint8(disc[4])
 
 

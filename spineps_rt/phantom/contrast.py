@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .tissues import Tissue
+from spineps_rt.phantom.tissues import Tissue
 
 _T2 = {
     Tissue.AIR: 0.0, Tissue.FAT: 0.85, Tissue.MUSCLE: 0.16, Tissue.VESSEL: 0.05, Tissue.LIGAMENT: 0.07,
@@ -17,9 +17,10 @@ _T2 = {
     Tissue.LUNG: 0.05, Tissue.FLUID: 1.0, Tissue.INTERSPINOUS: 0.38, Tissue.BRAIN: 0.5, Tissue.LESION: 0.75,
 }  # fmt: skip
 _T1 = {
-    **_T2, Tissue.FAT: 1.0, Tissue.EPIDURAL_FAT: 0.95, Tissue.VISCERAL_FAT: 0.9, Tissue.CSF: 0.16, Tissue.ROOT: 0.25,
-    Tissue.CORD: 0.34, Tissue.MARROW: 0.5, Tissue.POSTERIOR_MARROW: 0.58, Tissue.SACRAL_MARROW: 0.56,
-    Tissue.NUCLEUS: 0.3, Tissue.NUCLEUS_MODERATE: 0.28, Tissue.NUCLEUS_DARK: 0.26, Tissue.ANNULUS: 0.2,
+    **_T2, Tissue.FAT: 1.0, Tissue.EPIDURAL_FAT: 0.95, Tissue.VISCERAL_FAT: 0.9, Tissue.CSF: 0.16,
+    Tissue.ROOT: 0.25, Tissue.CORD: 0.34, Tissue.MARROW: 0.5, Tissue.POSTERIOR_MARROW: 0.58,
+    Tissue.SACRAL_MARROW: 0.56, Tissue.NUCLEUS: 0.3,
+    Tissue.NUCLEUS_MODERATE: 0.28, Tissue.NUCLEUS_DARK: 0.26, Tissue.ANNULUS: 0.2,
     Tissue.MUSCLE: 0.32, Tissue.VEIN: 0.25, Tissue.BOWEL: 0.35, Tissue.ORGAN: 0.4, Tissue.FLUID: 0.14,
     Tissue.INTERSPINOUS: 0.45, Tissue.BRAIN: 0.45, Tissue.LESION: 0.3,
 }  # fmt: skip
@@ -32,7 +33,7 @@ _DEVIATION = {
     Tissue.FAT: 0.07, Tissue.MUSCLE: 0.05, Tissue.BOWEL: 0.2, Tissue.ORGAN: 0.05, Tissue.VISCERAL_FAT: 0.13,
     Tissue.LUNG: 0.04, Tissue.MARROW: 0.035, Tissue.POSTERIOR_MARROW: 0.07, Tissue.SACRAL_MARROW: 0.06,
     Tissue.CSF: 0.07, Tissue.CORD: 0.03, Tissue.NUCLEUS: 0.06, Tissue.NUCLEUS_MODERATE: 0.05,
-    Tissue.NUCLEUS_DARK: 0.03, Tissue.ANNULUS: 0.03, Tissue.INTERSPINOUS: 0.2, Tissue.EPIDURAL_FAT: 0.12,
+    Tissue.NUCLEUS_DARK: 0.03, Tissue.ANNULUS: 0.03, Tissue.INTERSPINOUS: 0.2, Tissue.EPIDURAL_FAT: 0.08,
     Tissue.BRAIN: 0.06, Tissue.VEIN: 0.15, Tissue.LIGAMENT: 0.04, Tissue.VESSEL: 0.03, Tissue.FLUID: 0.04,
 }  # fmt: skip
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .anatomy import Anatomy
-from .contrast import Contrast
-from .noise import blur, smooth_noise
+from spineps_rt.phantom.anatomy import Anatomy
+from spineps_rt.phantom.contrast import Contrast
+from spineps_rt.phantom.noise import blur, smooth_noise
 
 
 def render(anatomy: Anatomy, contrast: Contrast, *, seed: int) -> np.ndarray:
@@ -39,7 +39,7 @@ def signal(anatomy: Anatomy, contrast: Contrast, *, seed: int) -> np.ndarray:
     shape = anatomy.tissue.shape
     means = np.array(contrast.means, np.float32)
     deviations = np.array(contrast.deviations, np.float32)
-    texture = 0.6 * smooth_noise(rng, shape, spacing, (2.2, 2.2, 2.2))
+    texture = rng.standard_normal(shape, dtype=np.float32)
     texture += 0.6 * smooth_noise(rng, shape, spacing, (9.0, 9.0, 9.0))
     image = means[anatomy.tissue] + deviations[anatomy.tissue] * texture
     gains = np.exp(rng.normal(0.0, contrast.vertebra_deviation, 512)).astype(np.float32)

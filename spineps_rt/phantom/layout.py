@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..labels import SACRUM_INSTANCE
-from .options import L6, Variants, order, spine_ids
+from spineps_rt.labels import SACRUM_INSTANCE
+from spineps_rt.phantom.options import L6, Variants, order, spine_ids
 
 _LEVEL = [2, 3, 7, 8, 13, 19, 20, 22, 24, 26, 27, 28, 29, 30]
 _SIZES = {
@@ -49,6 +49,8 @@ class Vertebra:
     """Tangent by which each endplate tilts; positive where the back of the body is lower."""
     collapse: float
     """Depth in mm by which a fracture has hollowed the endplates."""
+    assimilated: bool
+    """Whether its transverse processes have grown together with the sacrum."""
 
     def point(self, back: float, down: float, right: float) -> np.ndarray:
         """Carry a point of the local frame (mm) to (P, I, R)."""
@@ -135,8 +137,11 @@ def lay_out(variants: Variants, names: dict[int, str], rng: np.random.Generator)
                 + middle * spine[-1].disc
                 + frame[1] * sizes[1]
             )
+        grown = last and variants.transitional == "sacralised_L5"
         collapse = float(rng.uniform(1.0, 4.0)) if crushed else 0.0
-        spine.append(Vertebra(number, level, position, frame, sizes, canal, disc, float(wedge), collapse))
+        spine.append(
+            Vertebra(number, level, position, frame, sizes, canal, disc, float(wedge), collapse, grown)
+        )
     return spine
 
 
@@ -159,7 +164,7 @@ def stations(spine: list[Vertebra]) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     rows = []
     for v in spine:
         for down in (-0.9, 0.0, 0.9):
-            back = v.half[0] * (1.0 if v.level < 26 else 0.9) + v.canal[0] + 0.8
+            back = v.half[0] * 0.93 + v.canal[0]
             rows.append((v.point(back, down * v.half[1], 0.0), v.frame, v.canal, v.level + 0.4 * down))
     points = np.array([r[0] for r in rows])
     frames, radii, levels = (np.array([r[i] for r in rows]) for i in (1, 2, 3))

@@ -18,7 +18,7 @@ def _weights(n: int, spacing: float, wavelength: float, start: float) -> np.ndar
 
 
 def smooth_noise(
-    rng: np.random.Generator, shape: Sequence[int], spacing: Sequence[float], wavelength: Sequence[float]
+    rng: np.random.Generator, shape: Sequence[int], spacing: np.ndarray, wavelength: Sequence[float]
 ) -> np.ndarray:
     """Draw a smooth random field of zero mean and unit deviation.
 
@@ -36,10 +36,10 @@ def smooth_noise(
     lattice /= np.float32(0.33)  # what the B-spline takes from the deviation in three dimensions
     field = np.tensordot(w[0], lattice, axes=(1, 0))
     field = np.matmul(w[1], field)
-    return np.ascontiguousarray(np.matmul(field, w[2].T), dtype=np.float32)
+    return (field.reshape(-1, w[2].shape[1]) @ w[2].T).reshape([len(m) for m in w])
 
 
-def blur(image: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
+def blur(image: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """Blur with a separable Gaussian.
 
     Args:
@@ -55,10 +55,11 @@ def blur(image: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
         radius = max(1, int(3.0 * s + 0.5))
         kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / s) ** 2).astype(np.float32)
         kernel /= kernel.sum()
-        width = [(radius, radius) if a == axis else (0, 0) for a in range(3)]
-        padded = np.pad(image, width, mode="edge")
-        n = image.shape[axis]
-        image = np.zeros_like(image)
-        for offset, weight in enumerate(kernel):
-            image += weight * np.take(padded, np.arange(offset, offset + n), axis=axis)
-    return image
+        moved = np.moveaxis(image, axis, 0)
+        padded = np.concatenate([moved[:1]] * radius + [moved] + [moved[-1:]] * radius)
+        n = len(moved)
+        total = kernel[0] * padded[:n]
+        for offset in range(1, len(kernel)):
+            total += kernel[offset] * padded[offset : offset + n]
+        image = np.moveaxis(total, 0, axis)
+    return np.ascontiguousarray(image)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..errors import ContractError
-from ..labels import C2_INSTANCE, SACRUM_INSTANCE, VERTEBRA_IDS
+from spineps_rt.errors import ContractError
+from spineps_rt.labels import C2_INSTANCE, SACRUM_INSTANCE, VERTEBRA_IDS
 
 T13 = 28
 L6 = 25
@@ -14,7 +14,7 @@ TRANSITIONAL = ("none", "T13", "L6", "no_T12", "sacralised_L5")
 
 @dataclass(frozen=True)
 class Variants:
-    """What departs from the average spine; tuples hold level names, a disc is named by the vertebra above it."""
+    """What departs from the average spine; tuples hold level names, a disc goes by the vertebra above it."""
 
     transitional: str = "none"
     """One of :data:`TRANSITIONAL`."""
@@ -39,13 +39,19 @@ class Variants:
     tilt_deg: float = 0.0
     """Tilt of the whole spine in the sagittal plane in degrees."""
     scale: float = 1.0
-    """Size of the patient."""
+    """Size of the patient, 0.5 to 1.5."""
     fat_mm: float = 16.0
     """Thickness of the fat behind the spine."""
     muscle_fat: float = 0.3
     """Share of the back muscles that fat has replaced, 0 to 1."""
     coccyx: bool = True
     """Whether a coccyx follows the sacrum (it is background: SPINEPS has no label for it)."""
+
+    def __post_init__(self) -> None:
+        if self.transitional not in TRANSITIONAL:
+            raise ContractError(f"transitional {self.transitional!r}: choose from {', '.join(TRANSITIONAL)}.")
+        if not 0.5 <= self.scale <= 1.5:
+            raise ContractError(f"scale {self.scale}: it must lie between 0.5 and 1.5.")
 
 
 @dataclass(frozen=True)
@@ -75,21 +81,19 @@ class PhantomOptions:
 
     def __post_init__(self) -> None:
         first, last = (self.level_id(name) for name in self.levels)
+        for names in (value for value in vars(self.variants).values() if isinstance(value, tuple)):
+            for name in names:
+                self.level_id(name)
         if order(first) > order(last):
             raise ContractError(
                 f"levels {self.levels[0]}-{self.levels[1]} run upwards: name the upper level first."
             )
-        if min(self.spacing) < 0.3 or max(self.spacing) > 12.0:
+        if not all(0.3 <= mm <= 12.0 for mm in self.spacing):
             raise ContractError(f"spacing {self.spacing} mm: each must lie between 0.3 and 12 mm.")
-        if sorted("RLAPSI".index(c) // 2 for c in self.orientation if c in "RLAPSI") != [0, 1, 2]:
-            raise ContractError(
-                f"orientation {self.orientation}: give one of R/L, A/P and S/I each, as PIR or RAS."
-            )
-        if self.variants.transitional not in TRANSITIONAL:
-            raise ContractError(
-                f"transitional {self.variants.transitional!r}: choose from {', '.join(TRANSITIONAL)}."
-            )
-        if min(self.fov_mm) < 0 or max(self.fov_mm) > 1200:
+        codes = "".join(self.orientation)
+        if sorted("RLAPSI".find(code) // 2 for code in codes) != [0, 1, 2]:
+            raise ContractError(f"orientation {codes!r}: give one of R/L, A/P and S/I each, as PIR or RAS.")
+        if not all(0.0 <= mm <= 1200.0 for mm in self.fov_mm):
             raise ContractError(f"field of view {self.fov_mm} mm: each must lie between 0 and 1200 mm.")
 
     def level_id(self, name: str) -> int:

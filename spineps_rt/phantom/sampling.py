@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..labels import VERTEBRAE
-from .options import TRANSITIONAL, PhantomOptions, Variants, spine_ids
+from spineps_rt.labels import VERTEBRAE
+from spineps_rt.phantom.options import TRANSITIONAL, PhantomOptions, Variants, spine_ids
 
 _REGIONS = {  # first and last level are drawn between these ids
     "lumbar": ((16, 19), (24, 24)),

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..volume import Volume, reorient
-from .anatomy import Anatomy, build_spine, plan_grid, sample
-from .contrast import T2W, Contrast
-from .image import degrade, signal
-from .options import PhantomOptions
+from spineps_rt.phantom.anatomy import Anatomy, build_spine, plan_grid, sample
+from spineps_rt.phantom.contrast import T2W, Contrast
+from spineps_rt.phantom.image import degrade, signal
+from spineps_rt.phantom.options import PhantomOptions
+from spineps_rt.volume import Volume, reorient
 
 FINEST_MM = 1.25
 """Voxels larger than this are averages of smaller ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import _jit
+from spineps_rt.kernels import _jit
 
 
 @_jit.njit
@@ -19,7 +19,7 @@ def stamp_segments(
     """Stamp segments in place.
 
     Args:
-        segments: float64 (n, 15), see ``processes.COLUMNS``.
+        segments: float64 (n, 15), see ``posterior_elements``.
         grid: float64 (2, 3): position of voxel (0, 0, 0) and voxel size in mm.
         rough: float32 (P, I, R) distance in mm by which surfaces are roughened.
         label: uint8 (P, I, R), changed.
@@ -29,7 +29,7 @@ def stamp_segments(
     """
     for n in range(segments.shape[0]):
         s = segments[n]
-        reach = max(max(s[9], s[10]), max(s[11], s[12])) + 2.0
+        reach = max(s[9], s[10], s[11], s[12]) + 2.0
         lo, hi = _box(s, grid, reach, label.shape)
         axis, e1, length = _axes(s)
         e2 = np.cross(axis, e1)

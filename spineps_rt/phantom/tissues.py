@@ -43,3 +43,6 @@ UNSET = 255
 
 OTHER_BONE = 250
 """Working label of bones that no label map shows (ribs, ilium, atlas, coccyx)."""
+
+NERVE = 251
+"""Working label of the nerves that leave the canal."""
