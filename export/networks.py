@@ -8,6 +8,7 @@ with residual GroupNorm blocks; parameter names follow its published checkpoints
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -90,7 +91,7 @@ class InstanceUnet(nn.Module):
         self.channels = channels
         self.init_conv = nn.Conv3d(channels, width, 7, padding=3)
         widths = [width, *(width * m for m in multipliers)]
-        levels = list(zip(widths[:-1], widths[1:], strict=True))
+        levels = list(itertools.pairwise(widths))
         last = len(levels) - 1
 
         def block(inputs: int, outputs: int) -> _Residual:

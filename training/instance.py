@@ -47,7 +47,7 @@ def patients(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 @click.option("--work", type=click.Path(path_type=Path), default=Path("training/work"), show_default=True)
 @click.option("--steps", type=int, default=2500, show_default=True)
 @click.option("--peak", type=float, default=2e-3, show_default=True, help="Highest learning rate.")
-@click.option("--seed", type=int, default=2, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--threads", type=int, default=2, show_default=True)
 def main(work: Path, steps: int, peak: float, seed: int, threads: int) -> None:
     """Train until STEPS, resuming from WORK, then write the model folder."""

@@ -67,6 +67,8 @@ class PhantomPool:
                 rng = np.random.default_rng((self.seed, index))
                 options = random_options(rng, spacing=SPACING)
                 anatomy = make_anatomy(options, seed=int(rng.integers(1 << 30)))
-                np.savez_compressed(path, **vars(anatomy))
+                part = path.with_suffix(".part.npz")
+                np.savez_compressed(part, **vars(anatomy))
+                part.replace(path)
                 self.anatomies[index] = anatomy
         return self.anatomies[index]

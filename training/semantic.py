@@ -17,8 +17,8 @@ from training import folders, losses, patches, plans, spider
 from training.phantoms import PhantomPool
 from training.trainer import Trainer
 
-PATCHES = ((8, 160, 128), (16, 128, 112), (24, 112, 96), (48, 96, 80))
-"""Training patches (R, I, P); all under 370,000 voxels, the last as wide as a tile of the runtime."""
+PATCHES = ((8, 144, 112), (16, 112, 96), (24, 96, 80), (48, 80, 64))
+"""Training patches (R, I, P); all under 250,000 voxels, the last as wide as a tile of the runtime."""
 ODDS = (0.3, 0.35, 0.2, 0.15)
 
 

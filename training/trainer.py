@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -50,13 +51,17 @@ class Trainer:
         Prints every 50 steps and saves every 100.
         """
         began, loss, dice = time.time(), 0.0, 0.0
-        while self.step < total:
-            now = self._update(*draw(self.step), total)
-            loss, dice = loss + 0.02 * (now[0] - loss), dice + 0.02 * (now[1] - dice)
-            if self.step % 50 == 0:
-                click.echo(f"{self.step} {time.time() - began:.0f}s loss {loss:.3f} dice {dice:.3f}")
-            if self.step % 100 == 0:
-                self.save()
+        with ThreadPoolExecutor(1) as ahead:
+            following = ahead.submit(draw, self.step)
+            while self.step < total:
+                batch = following.result()
+                following = ahead.submit(draw, self.step + 1)
+                now = self._update(*batch, total)
+                loss, dice = loss + 0.02 * (now[0] - loss), dice + 0.02 * (now[1] - dice)
+                if self.step % 50 == 0:
+                    click.echo(f"{self.step} {time.time() - began:.0f}s loss {loss:.3f} dice {dice:.3f}")
+                if self.step % 100 == 0:
+                    self.save()
         self.save()
 
     def _update(self, inputs: torch.Tensor, target: torch.Tensor, total: int) -> tuple[float, float]:
