@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 from spineps_rt.export.networks import InstanceUnet, build_semantic
 from spineps_rt.export.onnx import LabelsToClasses, to_onnx, write_model
@@ -15,14 +16,31 @@ from training import cutouts, folders, plans
 
 CHECKPOINTS = Path("training/checkpoints")
 ENGINES = Path("engines")
+TRAINING_CASES = 25
 INTENDED_USE = "Research, testing and latency measurement. Not a medical device, not for clinical use."
 LICENCE = "Apache-2.0; trained on SPIDER (CC BY 4.0), doi:10.1038/s41597-024-03090-w, and on phantoms"
 
 
-def main() -> None:
-    """Write ``engines/t2w_semantic`` and ``engines/instance``."""
+@click.command()
+@click.option(
+    "--work", type=click.Path(path_type=Path), help="First take the averages of this running training."
+)
+def main(work: Path | None) -> None:
+    """Write ``engines/t2w_semantic`` and ``engines/instance`` from the checkpoints."""
+    if work is not None:
+        _take(work)
     _semantic()
     _instance()
+
+
+def _take(work: Path) -> None:
+    """Turn the state of a training that still runs into checkpoints."""
+    if (work / "semantic.pt").exists():
+        state = torch.load(work / "semantic.pt", weights_only=True)
+        folders.write_semantic(CHECKPOINTS / "semantic", state["average"], TRAINING_CASES)
+    if (work / "instance.pt").exists():
+        state = torch.load(work / "instance.pt", weights_only=True)
+        folders.write_instance(CHECKPOINTS / "instance", state["average"])
 
 
 def _semantic() -> None:
