@@ -138,7 +138,7 @@ def sample(spine: list[Vertebra], grid: Grid, variants: Variants, *, seed: int) 
 
 
 def _segments(spine: list[Vertebra], variants: Variants, rng: np.random.Generator) -> np.ndarray:
-    """Every posterior element of the spine, float64 (n, 15)."""
+    """Every posterior element of the spine, float64 (n, 19)."""
     parts = []
     for k, v in enumerate(spine):
         if v.number == L.SACRUM_INSTANCE:
@@ -225,7 +225,7 @@ def _trace(spine: list[Vertebra], grid: Grid, rng: np.random.Generator, maps: tu
     path, frame, radii, levels = stations(spine)
     table = np.zeros((len(path), canal.COLUMNS))
     table[:, 0:3], table[:, 3:12], table[:, 12:14] = path, frame.reshape(-1, 9), radii
-    knots = [-6, 2, 5.5, 8, 10, 17, 19, 20]
+    knots = [0, 2, 5.5, 8, 10, 17, 19, 20]
     person = np.exp(rng.normal(0.0, 0.05))
     cone = 20.3 + rng.normal(0.0, 0.25)
     taper = np.clip((cone - levels) / 0.9, 0.0, 1.0) ** 0.6
@@ -254,7 +254,7 @@ def _trace(spine: list[Vertebra], grid: Grid, rng: np.random.Generator, maps: tu
 
 
 def _slices(spine: list[Vertebra], grid: Grid, variants: Variants, rng: np.random.Generator) -> np.ndarray:
-    """What the background must know of each slice along I, float64 (I, 11)."""
+    """What the background must know of each slice along I, float64 (I, 12)."""
     centres = np.array([v.centre for v in spine])
     half = np.array([v.half for v in spine])
     levels = np.array([v.level for v in spine])
@@ -266,8 +266,8 @@ def _slices(spine: list[Vertebra], grid: Grid, variants: Variants, rng: np.rando
     rows[:, 0], rows[:, 1] = column_at, np.interp(y, down, centres[order, 2])
     rows[:, 2], rows[:, 3] = np.interp(y, down, half[order, 0]), np.interp(y, down, half[order, 2])
     level = np.interp(y, down, levels[order])
-    above = y < down[0] - half[0, 1] - 22.0
-    rows[:, 8] = np.where(above, 0.0, level)
+    rows[:, 8] = level
+    rows[:, 11] = down[0] - half[0, 1] - 9.0 - y
     reach = np.interp(level, [2, 7, 13, 18, 22, 26, 28], [40, 58, 56, 52, 66, 52, 30]) * variants.scale
     rows[:, 9] = reach
     smooth = np.exp(-0.5 * ((y[:, None] - y[None, :]) / 30.0) ** 2)

@@ -9,8 +9,8 @@ from spineps_rt.phantom.tissues import NERVE, OTHER_BONE, Tissue
 
 # Columns of a slice's row (one per voxel along I): centre of the column in P and R 0-1, half depth and width
 # of the body 2-3, skin behind and in front 4-5, half width of the torso 6, back fat 7, level 8, reach of the
-# spinous processes behind the body's centre 9, skew of the vessels 10.
-COLUMNS = 11
+# spinous processes behind the body's centre 9, skew of the vessels 10, height above the atlas 11.
+COLUMNS = 12
 
 _BONE_TISSUE = np.full(256, 255, np.uint8)
 _BONE_TISSUE[41:49] = int(Tissue.POSTERIOR_MARROW)
@@ -31,7 +31,8 @@ _GAS, _VISCERAL, _LUNG, _FLUID = (
     int(Tissue.FLUID),
 )
 _INTERSPINOUS, _BRAIN, _ROOT = int(Tissue.INTERSPINOUS), int(Tissue.BRAIN), int(Tissue.ROOT)
-_OTHER, _NERVE = OTHER_BONE, NERVE
+_CSF, _MARROW = int(Tissue.CSF), int(Tissue.MARROW)
+_OTHER, _NERVE, _LESION = OTHER_BONE, NERVE, int(Tissue.LESION)
 
 
 @_jit.njit(parallel=True)
@@ -46,7 +47,7 @@ def fill_background(
     """Fill every voxel that no shape of the spine has claimed, in place.
 
     Args:
-        slices: float64 (I, 11), see the columns above.
+        slices: float64 (I, 12), see the columns above.
         fat_share: Share of the back muscles that fat has replaced.
         grid: float64 (2, 3).
         noise: Three smooth float32 fields: organs, fine, and streaks along the muscles.
@@ -72,7 +73,8 @@ def fill_background(
                     if inner > (-0.75 if kind == 49 else -0.95):
                         tissue[i, j, k] = _CORTICAL
                     elif tissue[i, j, k] == 255:
-                        tissue[i, j, k] = _BONE_TISSUE[kind]
+                        spot = organs[i, j, k] + 0.5 * fine[i, j, k] > 2.6
+                        tissue[i, j, k] = _LESION if spot and kind != _OTHER else _BONE_TISSUE[kind]
                 elif tissue[i, j, k] == 255:
                     if shell[i, j, k] < 1.3:
                         tissue[i, j, k] = _LIGAMENT
@@ -101,21 +103,25 @@ def _classify(
     if skin < (row[7] if p > 0.0 else row[7] * 1.2) + 1.2 * fine:
         return _FAT
     u, w = x - row[0], z - row[1]
-    if row[8] < 1.0:
-        return _head(u, fine)
+    if row[11] > -20.0:
+        skull = (
+            np.sqrt(((u - 26.0) / 62.0) ** 2 + ((row[11] - 54.0) / 50.0) ** 2 + (w / 62.0) ** 2) + 0.01 * fine
+        )
+        if skull < 1.13:
+            return _head(skull)
     if u + 1.5 * fine > row[2] + 3.0 or (u + 6.0 * fine > 0.0 and abs(w) > row[3] + 24.0 + 4.0 * fine):
         return _back(u, w, row, values, fat_share)
     return _front(u, w, row, values)
 
 
 @_jit.njit
-def _head(u: float, fine: float) -> int:
-    """Tissue above the atlas: brain behind, muscle and fat before."""
-    if u > -8.0:
+def _head(skull: float) -> int:
+    """Brain, the fluid about it and the bone about that."""
+    if skull < 0.93:
         return _BRAIN
-    if fine > 1.2:
-        return _GAS
-    return _MUSCLE if fine > -0.4 else _VISCERAL
+    if skull < 1.0:
+        return _CSF
+    return _CORTICAL if skull < 1.03 or skull > 1.1 else _MARROW
 
 
 @_jit.njit

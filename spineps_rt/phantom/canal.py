@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spineps_rt.kernels import _jit
+from spineps_rt.phantom.shapes import voxel_range
 from spineps_rt.phantom.tissues import OTHER_BONE, Tissue
 
 # Columns of a station: point 0-2, frame 3-11, half depth and width of the canal 12-13, of the cord 14-15,
@@ -40,15 +41,10 @@ def trace_canal(
         s, e = stations[n], stations[n + 1]
         d = e[0:3] - s[0:3]
         length = np.sum(d * d)
-        reach = max(s[12], s[13]) * 1.7 + 2.0
-        for_lo = np.zeros(3, np.int64)
-        for_hi = np.zeros(3, np.int64)
-        for a in range(3):
-            for_lo[a] = max(0, int((min(s[a], e[a]) - reach - grid[0, a]) / grid[1, a]))
-            for_hi[a] = min(label.shape[a], int((max(s[a], e[a]) + reach - grid[0, a]) / grid[1, a]) + 2)
-        for i in range(for_lo[0], for_hi[0]):
-            for j in range(for_lo[1], for_hi[1]):
-                for k in range(for_lo[2], for_hi[2]):
+        lo, hi = voxel_range((s[0:3], e[0:3]), max(s[12], s[13]) * 1.7 + 2.0, grid, label.shape)
+        for i in range(lo[0], hi[0]):
+            for j in range(lo[1], hi[1]):
+                for k in range(lo[2], hi[2]):
                     x = grid[0, 0] + i * grid[1, 0] - s[0]
                     y = grid[0, 1] + j * grid[1, 1] - s[1]
                     z = grid[0, 2] + k * grid[1, 2] - s[2]

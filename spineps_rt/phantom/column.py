@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spineps_rt.kernels import _jit
+from spineps_rt.phantom.shapes import voxel_range
 
 # Columns of a body's row: centre 0-2, frame 3-11, half sizes 12-14, then:
 WEDGE, HOLLOW_TOP, HOLLOW_BOTTOM, WAIST, LIP, OWNER, TOP_PLATE, BOTTOM_PLATE, LABEL, VEIN = range(15, 25)
@@ -70,7 +71,7 @@ def stamp_body(
     grid, thickness = place
     depth, shell, tissue = state
     a, h, b = row[12], row[13], row[14]
-    lo, hi = column_box(row, grid, label.shape, max(a, b, h) * 1.25 + 4.0)
+    lo, hi = voxel_range((row[0:3], row[0:3]), max(a, b, h) * 1.25 + 4.0, grid, label.shape)
     for i in range(lo[0], hi[0]):
         for j in range(lo[1], hi[1]):
             for k in range(lo[2], hi[2]):
@@ -85,7 +86,7 @@ def stamp_body(
                 size = min(a, b)
                 radial = (_radius(u, w, a * grown, b * grown) - 1.0) * size - lip + 0.6 * rough[i, j, k]
                 top, bottom = _plates(row, u, w)
-                upper, lower = top - v, v - bottom
+                upper, lower = top - v - 0.5 * rough[i, j, k], v - bottom + 0.5 * rough[i, j, k]
                 inside = max(radial, upper, lower)
                 shell[i, j, k] = min(shell[i, j, k], inside)
                 if inside >= 0.0:
@@ -129,10 +130,9 @@ def stamp_disc(
     upper, lower, disc = rows
     grid, thickness = place
     shell, tissue = state[1], state[2]
-    middle = upper.copy()
-    middle[0:3] = 0.5 * (upper[0:3] + upper[6:9] * upper[13] + lower[0:3] - lower[6:9] * lower[13])
     size = max(upper[12], upper[14], lower[12], lower[14]) * 1.15 + 6.0
-    lo, hi = column_box(middle, grid, label.shape, size)
+    ends = (upper[0:3] + upper[6:9] * upper[13], lower[0:3] - lower[6:9] * lower[13])
+    lo, hi = voxel_range(ends, size, grid, label.shape)
     for i in range(lo[0], hi[0]):
         for j in range(lo[1], hi[1]):
             for k in range(lo[2], hi[2]):
@@ -145,21 +145,14 @@ def stamp_disc(
                 u2, v2, w2 = _local(lower, x, y, z)
                 if v1 < 0.0 or v2 > 0.0:
                     continue
-                over = v1 - _plates(upper, u1, w1)[1]
-                under = _plates(lower, u2, w2)[0] - v2
+                over = v1 - _plates(upper, u1, w1)[1] + 0.5 * rough[i, j, k]
+                under = _plates(lower, u2, w2)[0] - v2 - 0.5 * rough[i, j, k]
                 if over <= 0.0 or under <= 0.0:
                     continue
                 f = over / (over + under)
                 u, w = (1 - f) * u1 + f * u2, (1 - f) * w1 + f * w2
-                swell = disc[1] * 4.0 * f * (1 - f)
                 a, b = (1 - f) * upper[12] + f * lower[12], (1 - f) * upper[14] + f * lower[14]
-                if u > 0.0 and disc[2] > 0.0:
-                    swell += (
-                        disc[2]
-                        * np.exp(-(((w - disc[3]) / 6.0) ** 2))
-                        * (u / a) ** 2
-                        * np.sqrt(4.0 * f * (1 - f))
-                    )
+                swell = _swell(disc, f, u / a, w)
                 rho = _radius(u, w, a + swell, b + swell)
                 radial = (rho - 1.0) * min(a, b) + 0.5 * rough[i, j, k]
                 if disc[0] == BRIDGED:
@@ -168,6 +161,16 @@ def stamp_disc(
                 if radial >= 0.0:
                     continue
                 _fill_disc(disc, (f, rho, u, w), (over, under, thickness), (i, j, k), (label, owner, tissue))
+
+
+@_jit.njit
+def _swell(disc: np.ndarray, f: float, back: float, w: float) -> float:
+    """How far (mm) a disc bulges, and where herniated pushes to the back, at the share f of its height."""
+    arch = 4.0 * f * (1 - f)
+    bulge = disc[1] * arch
+    if back > 0.0 and disc[2] > 0.0:
+        bulge += disc[2] * np.exp(-(((w - disc[3]) / 6.0) ** 2)) * back * back * np.sqrt(arch)
+    return float(bulge)
 
 
 @_jit.njit
@@ -199,16 +202,3 @@ def _fill_disc(
     lens = (rho / 0.74) ** 2 + ((f - 0.5) / 0.42) ** 2
     if lens < 1.0 and (abs(f - 0.5) > disc[5] or rho > 0.5):
         tissue[voxel] = np.uint8(disc[4])
-
-
-@_jit.njit
-def column_box(
-    row: np.ndarray, grid: np.ndarray, shape: tuple[int, int, int], reach: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Voxel range (first, one past last) of a cube about a body's centre."""
-    lo = np.zeros(3, np.int64)
-    hi = np.zeros(3, np.int64)
-    for a in range(3):
-        lo[a] = max(0, int(np.floor((row[a] - reach - grid[0, a]) / grid[1, a])))
-        hi[a] = min(shape[a], int(np.ceil((row[a] + reach - grid[0, a]) / grid[1, a])) + 1)
-    return lo, hi

@@ -53,6 +53,8 @@ class Contrast:
     """Texture amplitude per :class:`Tissue`."""
     vertebra_deviation: float = 0.06
     """Spread of the brightness from one vertebra or disc to the next."""
+    flow: float = 0.1
+    """Signal that moving cerebrospinal fluid loses in places."""
     noise: float = 0.02
     """Standard deviation of the receiver noise (Rician)."""
     bias: float = 0.15
@@ -95,6 +97,7 @@ def random_contrast(rng: np.random.Generator, *, base: Contrast = T2W) -> Contra
         means=tuple(float(m) for m in means),
         deviations=tuple(float(d) for d in np.array(base.deviations) * rng.uniform(0.6, 1.6)),
         vertebra_deviation=rng.uniform(0.02, 0.1),
+        flow=float(rng.choice([0.0, 0.15, 0.4])),
         noise=float(np.exp(rng.uniform(np.log(0.006), np.log(0.06)))),
         bias=rng.uniform(0.0, 0.35),
         coil_mm=float(np.exp(rng.uniform(np.log(50.0), np.log(400.0)))),

@@ -7,6 +7,7 @@ import numpy as np
 from spineps_rt.phantom.anatomy import Anatomy
 from spineps_rt.phantom.contrast import Contrast
 from spineps_rt.phantom.noise import blur, smooth_noise
+from spineps_rt.phantom.tissues import Tissue
 
 
 def render(anatomy: Anatomy, contrast: Contrast, *, seed: int) -> np.ndarray:
@@ -45,6 +46,9 @@ def signal(anatomy: Anatomy, contrast: Contrast, *, seed: int) -> np.ndarray:
     gains = np.exp(rng.normal(0.0, contrast.vertebra_deviation, 512)).astype(np.float32)
     gains[0] = 1.0
     image *= gains[np.minimum(anatomy.instance, 511)]
+    fluid = anatomy.tissue == Tissue.CSF
+    moving = smooth_noise(rng, shape, spacing, (5.0, 14.0, 5.0))[fluid]
+    image[fluid] *= 1.0 - contrast.flow * np.clip(moving, 0.0, 2.0)
     np.maximum(image, 0.0, out=image)
     image = blur(image, contrast.blur_mm / spacing)
     image *= _coil(anatomy, spacing, contrast, rng)

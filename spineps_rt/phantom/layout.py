@@ -168,11 +168,11 @@ def stations(spine: list[Vertebra]) -> tuple[np.ndarray, np.ndarray, np.ndarray,
             rows.append((v.point(back, down * v.half[1], 0.0), v.frame, v.canal, v.level + 0.4 * down))
     points = np.array([r[0] for r in rows])
     frames, radii, levels = (np.array([r[i] for r in rows]) for i in (1, 2, 3))
-    above = points[0] - frames[0][1] * np.arange(120.0, 0.0, -6.0)[:, None]
+    above = points[0] - frames[0][1] * np.arange(36.0, 0.0, -6.0)[:, None]
     points = np.concatenate([above, points])
     frames = np.concatenate([np.repeat(frames[:1], len(above), 0), frames])
     radii = np.concatenate([np.repeat(radii[:1], len(above), 0) * 1.05, radii])
-    levels = np.concatenate([np.linspace(-6.0, levels[0], len(above), endpoint=False), levels])
+    levels = np.concatenate([np.linspace(0.0, levels[0], len(above), endpoint=False), levels])
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     dense = np.linspace(0.0, along[-1], int(along[-1] / 3.0) + 2)
     window = np.exp(-0.5 * ((dense[:, None] - along[None, :]) / 7.0) ** 2)

@@ -50,9 +50,14 @@ class Segments:
         v = self.vertebra
         start, end = v.point(*segment[0:3]), v.point(*segment[3:6]) + self.rng.normal(0.0, 0.5, 3)
         radii = np.array(segment[6:10]) * np.exp(self.rng.normal(0.0, 0.05)) * self.scale
-        upright = abs((end - start) @ v.frame[1]) > 0.85 * float(np.linalg.norm(end - start))
+        length = max(float(np.linalg.norm(end - start)), 1e-3)
+        axis = (end - start) / length
+        first = v.frame[0 if abs(axis @ v.frame[1]) > 0.85 else 1]
+        first = first - axis * (axis @ first)
+        first /= np.linalg.norm(first)
         owner = 0 if label in (OTHER_BONE, NERVE) else v.number
-        self.rows.append(np.concatenate([start, end, v.frame[0 if upright else 1], radii, [label, owner]]))
+        across = np.cross(axis, first)
+        self.rows.append(np.concatenate([start, axis, [length], first, across, radii, [label, owner]]))
 
     def both(self, label: int, segment: Sequence[float]) -> None:
         """Add a segment on the right and its mirror image on the left; ``label``: the left one's."""
@@ -72,7 +77,7 @@ def posterior_elements(v: Vertebra, below: Vertebra, scale: float, rng: np.rando
         rng: Source of randomness.
 
     Returns:
-        Segments (n, 15): start, end, direction of the first radius, four radii, label, owner.
+        Segments (n, 19), see :func:`~spineps_rt.phantom.shapes.stamp_segments`.
     """
     s = Segments(v, scale, rng)
     _arch(s)
@@ -200,7 +205,7 @@ def sacral_elements(v: Vertebra, scale: float, rng: np.random.Generator, *, cocc
         coccyx: Whether a coccyx follows the last segment; like the ilium it has no label.
 
     Returns:
-        Segments (n, 15).
+        Segments (n, 19), see :func:`~spineps_rt.phantom.shapes.stamp_segments`.
     """
     s = Segments(v, scale, rng)
     a, h, b = v.half
