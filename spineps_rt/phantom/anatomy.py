@@ -65,7 +65,7 @@ def make_anatomy(options: PhantomOptions, *, seed: int) -> Anatomy:
 
     Args:
         options: What to build; ``orientation`` is left to :func:`~spineps_rt.phantom.make_phantom`.
-        seed: Same seed, same anatomy, whatever the spacing.
+        seed: Same seed, same spine; on another grid only the fine roughness of its surfaces differs.
 
     Returns:
         Label maps and tissue in (P, I, R).
