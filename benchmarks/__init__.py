@@ -1,0 +1,1 @@
+"""Measurements of the runtime; nothing here is imported by it."""

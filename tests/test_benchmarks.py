@@ -1,0 +1,76 @@
+"""The benchmark runs, and its page says what its figures say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tiny_scan
+from click.testing import CliRunner
+
+from benchmarks import report, run_latency
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    models = tiny_scan.write_models(folder / "models")
+    scan = tiny_scan.write_scan(folder / "sub-x_T2w.nii.gz")
+    words = [
+        scan,
+        "--model",
+        models,
+        "--device",
+        "onnx",
+        "--repeats",
+        2,
+        "--output",
+        folder / "out" / "r.json",
+    ]
+    answer = CliRunner().invoke(run_latency.main, [str(word) for word in words], catch_exceptions=False)
+    assert answer.exit_code == 0, answer.output
+    return folder / "out"
+
+
+def test_figures_are_plausible_and_complete(results):
+    document = json.loads((results / "r.json").read_text())
+    (scan,) = document["scans"]
+    assert len(scan["vertebrae"]) == tiny_scan.N_VERTEBRAE + 1  # and the sacrum
+    assert len(scan["runs"]) == 2
+    for run in (scan["first_run"], *scan["runs"]):
+        assert sum(run["stages"].values()) < run["wall_seconds"]
+        assert 50 < run["peak_mb"] < 4000
+    assert document["machine"]["cores"] > 0
+    assert {"python", "numpy", "spineps_rt"} <= set(document["versions"])
+
+
+def test_page_shows_the_medians(results, tmp_path):
+    document = json.loads((results / "r.json").read_text())
+    for run, wall in zip(document["scans"][0]["runs"], (7.0, 9.0)):
+        run["wall_seconds"] = wall
+        run["stages"] = {"read": 1.0, "semantic": wall - 2}
+    document["scans"][0]["first_run"]["wall_seconds"] = 11.5
+    document["scans"][0]["vertebrae"] = ["L4", "L5", "S1"]
+    document["machine"].update(load_before=1.0, cores=2)
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    text = report.page(tmp_path)
+    assert (
+        "| sub-x_T2w.nii.gz | 48 x 108 x 12 | 1 x 1 x 2 | L4 to S1, 3 levels | **8.0** (7.0 to 9.0) |" in text
+    )
+    assert "| sub-x_T2w.nii.gz | 1.0 | 1.00 | 6.00 |" in text
+    assert "the stage *semantic* takes 75% of the time, starting and leaving 12%." in text
+    assert "waits 3.5 s longer" in text
+    assert "The machine was not idle" in text
+
+
+def test_different_masks_are_an_error(tmp_path):
+    scan = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz")
+    paths = run_latency.output_paths(scan)
+    for path in (paths.semantic, paths.instances):
+        tiny_scan.write_scan(path)
+    with pytest.raises(run_latency.click.ClickException, match="different masks"):
+        run_latency._compare({scan: "another"}, scan, paths)
+
+
+def test_the_page_in_the_project_is_up_to_date():
+    assert report.PAGE.read_text(encoding="utf-8") == report.page()
