@@ -74,6 +74,19 @@ class ReconcileOptions:
     """Instance id of the topmost vertebra; C2, because the embedded models know no C1."""
 
 
+COUNT_FROM = ("sacrum", "top")
+"""Where the vertebrae's numbers may start."""
+
+
+@dataclass(frozen=True)
+class LabelingOptions:
+    """Which vertebra is called what."""
+
+    count_from: str = "sacrum"
+    """One of :data:`COUNT_FROM`: ``sacrum`` names the vertebra above a visible sacrum L5; ``top`` keeps the
+    numbers of SPINEPS without its labelling network."""
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """Where the networks run."""
@@ -92,6 +105,7 @@ class Options:
     semantic: SemanticOptions = field(default_factory=SemanticOptions)
     instance: InstanceOptions = field(default_factory=InstanceOptions)
     reconcile: ReconcileOptions = field(default_factory=ReconcileOptions)
+    labeling: LabelingOptions = field(default_factory=LabelingOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
     any_plane: bool = False
     """Accept slices in another plane than the model's (SPINEPS ``ignore_compatibility_issues``)."""

@@ -29,6 +29,7 @@ from spineps_rt.options import Options
 from spineps_rt.outputs import split_name
 from spineps_rt.results import Network, Result, Source, StageTime
 from spineps_rt.stages.instance import InstanceLimits, segment_instances
+from spineps_rt.stages.labeling import name_levels
 from spineps_rt.stages.points import centroids
 from spineps_rt.stages.predict import predict_cutouts, predict_semantic
 from spineps_rt.stages.preprocess import preprocess
@@ -135,17 +136,25 @@ class Pipeline:
             ]
         with clock.stage("reconcile"):
             final = self._reconcile(masks, image)
+        with clock.stage("labeling"):
+            levels = name_levels(final.instances, image.affine, self.options.labeling)
         with clock.stage("points"):
-            centres = centroids(final.semantic, final.instances)
+            centres = centroids(final.semantic, levels.instances)
         voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
         return Result(
             image=image,
             semantic=image.with_array(final.semantic),
-            instances=image.with_array(final.instances),
+            instances=image.with_array(levels.instances),
             centroids=centres,
-            volumes=_volumes(final.instances, voxel_ml),
+            volumes=_volumes(levels.instances, voxel_ml),
             structure_volumes=_volumes(final.semantic, voxel_ml),
-            warnings=(*_doubts(source.name, self.models.semantic), *warnings, *final.warnings),
+            warnings=(
+                *_doubts(source.name, self.models.semantic),
+                *warnings,
+                *final.warnings,
+                *levels.warnings,
+            ),
+            anatomical=levels.anatomical,
             stages=tuple(clock.stages),
             networks=tuple(_network(engine) for engine in (self._semantic, self._instance)),
             source=source,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spineps_rt.labels import LEVEL_ORDER, VERTEBRAE
+from spineps_rt.labels import LEVEL_ORDER, SACRUM_INSTANCE, VERTEBRAE
 
 if TYPE_CHECKING:
     from spineps_rt.options import Options
@@ -67,6 +67,8 @@ class Result:
     """Semantic label -> millilitres."""
     warnings: tuple[str, ...]
     """What a reader of the masks should know."""
+    anatomical: bool
+    """Whether the vertebrae's numbers are levels; otherwise they count from the top."""
     stages: tuple[StageTime, ...]
     """Stages in the order in which they ran."""
     networks: tuple[Network, ...]
@@ -79,7 +81,15 @@ class Result:
     @property
     def vertebrae(self) -> tuple[str, ...]:
         """Names of the vertebrae found, from the head downwards."""
-        return tuple(VERTEBRAE[v] for v in LEVEL_ORDER if v in self.volumes)
+        return tuple(self.names.values())
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Instance id -> name, from the head downwards: ``L4``, or ``V3`` where the numbers are no levels."""
+        found = [v for v in LEVEL_ORDER if v in self.volumes]
+        if self.anatomical:
+            return {v: VERTEBRAE[v] for v in found}
+        return {v: VERTEBRAE[v] if v == SACRUM_INSTANCE else f"V{n}" for n, v in enumerate(found, 1)}
 
     @property
     def seconds(self) -> dict[str, float]:

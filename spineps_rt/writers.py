@@ -31,6 +31,7 @@ def write_outputs(result: Result, paths: OutputPaths) -> None:
         title=result.source.name,
         subtitle=span(result),
         footer=f"spineps-rt {__version__} · {', '.join(names)} · not a medical device, not for clinical use",
+        names=result.names,
     )
     image, semantic, instances = result.image, result.semantic, result.instances
     items = [

@@ -62,8 +62,8 @@ def test_good_scan_gives_all_files_and_a_table(command, tmp_path):
     folder = tmp_path / "derivatives_seg"
     assert code == 0
     assert names(folder) == FILES
-    assert "C2 to C6: 5 vertebrae, 5 discs, sacrum" in out
-    assert "C3             3.9         1.0" in out
+    assert "L1 to L5: 5 vertebrae, 5 discs, sacrum" in out
+    assert "L2             3.9         1.0" in out
     assert "onnx" in out.lower()
     assert str(folder) in out
     assert all(name in out for name in FILES)
@@ -75,7 +75,7 @@ def test_good_scan_gives_all_files_and_a_table(command, tmp_path):
     assert mask.get_data_dtype() == np.uint16
     grid, points = json.loads((folder / FILES[0]).read_text())
     assert (grid["direction"], grid["shape"]) == (["L", "A", "S"], list(source.shape))
-    assert sorted(points, key=int) == ["2", "3", "4", "5", "6", "26"]
+    assert sorted(points, key=int) == ["20", "21", "22", "23", "24", "26"]
 
 
 def test_run_record_says_what_ran_and_names_nobody(command, tmp_path):
@@ -86,7 +86,7 @@ def test_run_record_says_what_ran_and_names_nobody(command, tmp_path):
     assert "Miller" not in text
     assert record["input"]["file"] == "sub-x_T2w.nii.gz"
     assert record["input"]["spacing_mm"] == [1, 1, 2]
-    assert record["found"]["vertebrae"] == ["C2", "C3", "C4", "C5", "C6", "S1"]
+    assert record["found"]["vertebrae"] == ["L1", "L2", "L3", "L4", "L5", "S1"]
     assert record["options"]["engine"] == {"device": "onnx", "threads": 1}
     assert [model["name"] for model in record["models"]] == ["tiny-semantic", "tiny-instance"]
     assert record["platform"]["packages"]["numpy"] == np.__version__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -21,11 +22,21 @@ from spineps_rt.errors import (
     NotFiniteError,
 )
 from spineps_rt.nifti import read_nifti
-from spineps_rt.options import DEVICES, EngineOptions, Options
+from spineps_rt.options import DEVICES, EngineOptions, LabelingOptions, Options
 from spineps_rt.pipeline import Pipeline, segment
 from spineps_rt.volume import Volume, reorient
 
-STAGES = ("read", "preprocess", "semantic", "clean", "instance", "resample", "reconcile", "points")
+STAGES = (
+    "read",
+    "preprocess",
+    "semantic",
+    "clean",
+    "instance",
+    "resample",
+    "reconcile",
+    "labeling",
+    "points",
+)
 OPTIONS = Options(engine=EngineOptions("onnx", threads=1))
 
 
@@ -46,8 +57,8 @@ def expected_instances() -> np.ndarray:
     for k in range(tiny_scan.N_VERTEBRAE):
         rows = slice(10 + tiny_scan.BAND * k, 10 + tiny_scan.BAND * (k + 1))
         part = truth[:, rows]
-        answer[:, rows][np.isin(part, (41, 42, 49))] = 2 + k
-        answer[:, rows][part == 100] = 102 + k
+        answer[:, rows][np.isin(part, (41, 42, 49))] = 20 + k
+        answer[:, rows][part == 100] = 120 + k
     answer[truth == 26] = 26
     return answer
 
@@ -69,10 +80,10 @@ def test_result_tells_what_was_found_and_how(pipeline, models, tmp_path):
     path = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz")
     seen = []
     result = pipeline.run(path, progress=lambda stage, fraction: seen.append((stage, fraction)))
-    assert result.vertebrae == ("C2", "C3", "C4", "C5", "C6", "S1")
+    assert result.vertebrae == ("L1", "L2", "L3", "L4", "L5", "S1")
     counts = np.bincount(expected_instances().ravel())
     assert result.volumes == pytest.approx({v: counts[v] * 2 / 1000 for v in np.nonzero(counts)[0] if v})
-    assert result.centroids.points[2, 50] == pytest.approx((15.5, 15.5, 5.5))
+    assert result.centroids.points[20, 50] == pytest.approx((15.5, 15.5, 5.5))
     assert tuple(result.seconds) == STAGES
     assert result.peak_bytes > 1 << 20
     assert [network.kind for network in result.networks] == ["semantic", "instance"]
@@ -198,7 +209,8 @@ def test_whole_way_equals_spineps_where_the_networks_answer_alike(tmp_path, monk
     tiny_models.write_instance(tmp_path / "instance", spacing=(0.75, 0.75, 1.65), **limits)
     monkeypatch.setattr("spineps_rt.pipeline.predict_semantic", semantic_network)
     monkeypatch.setattr("spineps_rt.pipeline.predict_cutouts", instance_network)
-    result = segment(GOLDEN / "sub-phantom_T2w.nii.gz", model=tmp_path, options=OPTIONS)
+    options = replace(OPTIONS, labeling=LabelingOptions("top"))
+    result = segment(GOLDEN / "sub-phantom_T2w.nii.gz", model=tmp_path, options=options)
     assert len(asked) == len(recorded["cuts"])
     assert np.array_equal(result.semantic.array, voxels("sub-phantom_mod-T2w_seg-spine_msk.nii.gz"))
     assert np.array_equal(result.instances.array, voxels("sub-phantom_mod-T2w_seg-vert_msk.nii.gz"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import click
 from spineps_rt.cli import options as shared
 from spineps_rt.cli.progress import Progress
 from spineps_rt.errors import SpinepsError
-from spineps_rt.options import EngineOptions, Options
+from spineps_rt.options import COUNT_FROM, EngineOptions, LabelingOptions, Options
 from spineps_rt.outputs import OutputPaths, check_distinct, check_writable, output_paths
 
 if TYPE_CHECKING:
@@ -29,6 +28,13 @@ Failure = tuple[Path, SpinepsError]
 @shared.device
 @shared.threads
 @shared.overwrite
+@click.option(
+    "--count-from",
+    type=click.Choice(COUNT_FROM),
+    default="sacrum",
+    show_default=True,
+    help="Name the vertebra above a visible sacrum L5, or number from the top as SPINEPS does.",
+)
 @click.option("--any-plane", is_flag=True, help="Accept scans whose slices are not sagittal.")
 @shared.verbose
 @shared.quiet
@@ -40,6 +46,7 @@ def run(
     device: str,
     threads: int,
     overwrite: bool,
+    count_from: str,
     any_plane: bool,
     verbose: bool,
     quiet: bool,
@@ -56,7 +63,9 @@ def run(
       spineps-rt run *_T2w.nii.gz -o results --device cpu --threads 4
     """
     check_distinct(scans, output)
-    options = replace(Options(), engine=EngineOptions(device, threads), any_plane=any_plane)
+    options = Options(
+        labeling=LabelingOptions(count_from), engine=EngineOptions(device, threads), any_plane=any_plane
+    )
     progress = Progress(quiet=quiet)
     progress.show_logs(verbose=verbose)
     accepted, failures = _accept(scans, output, overwrite=overwrite)

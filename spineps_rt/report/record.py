@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spineps_rt import __version__
-from spineps_rt.labels import ENDPLATE_STRUCTURES, STRUCTURES, instance_name
+from spineps_rt.labels import ENDPLATE_STRUCTURES, STRUCTURES
 from spineps_rt.results import Result
 
 SCHEMA = 1
@@ -50,7 +50,9 @@ def run_record(result: Result, *, files: Iterable[str]) -> bytes:
         "options": asdict(result.options),
         "found": {
             "vertebrae": list(result.vertebrae),
-            "instance_ml": {instance_name(v): round(ml, 3) for v, ml in result.volumes.items()},
+            "levels": "counted from the sacrum" if result.anatomical else "counted from the top",
+            "names": {str(v): name for v, name in result.names.items()},
+            "instance_ml": {str(v): round(ml, 3) for v, ml in result.volumes.items()},
             "structure_ml": {_structure_name(v): round(ml, 3) for v, ml in result.structure_volumes.items()},
         },
         "warnings": list(result.warnings),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -48,6 +48,8 @@ class Caption:
     """What was found."""
     footer: str
     """Model, version, warning."""
+    names: Mapping[int, str] = field(default_factory=lambda: VERTEBRAE)
+    """Instance id -> name to write at its centre."""
 
 
 def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, caption: Caption) -> bytes:
@@ -81,7 +83,8 @@ def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, capti
         (side, names[0], "sagittal", "AP"),
         (front, names[1], "coronal", "RL"),
     ):
-        row = _row(view, places, scale=scale, window=window)
+        labelled = {caption.names.get(v, "?"): (v, place) for v, place in places.items()}
+        row = _row(view, labelled, scale=scale, window=window)
         for panel in row:
             write_marks(panel, *sides)
         panels += list(zip((plane, "vertebrae", "structures"), row))
@@ -131,7 +134,11 @@ def _places(
 
 
 def _row(
-    view: _View, places: dict[int, tuple[float, float]], *, scale: float, window: tuple[float, float]
+    view: _View,
+    places: dict[str, tuple[int, tuple[float, float]]],
+    *,
+    scale: float,
+    window: tuple[float, float],
 ) -> list[Image.Image]:
     """Image alone, vertebrae over it, structures over it."""
     cut = view.cut
@@ -142,12 +149,12 @@ def _row(
     pixel = cut.spacing[0] * scale, cut.spacing[1] * scale
     names = [
         Name(
-            VERTEBRAE[v],
+            name,
             (column + 0.5 - view.left) * pixel[1],
             (row + 0.5 - view.top) * pixel[0],
             instance_colour(v),
         )
-        for v, (row, column) in places.items()
+        for name, (v, (row, column)) in places.items()
         if (cut.instances == v).any()
     ]
     size = min(32, max(13, round(7.5 * scale)))

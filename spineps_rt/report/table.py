@@ -35,7 +35,7 @@ def span(result: Result) -> str:
     parts = [_count(len(levels), "vertebra", "vertebrae"), _count(discs, "disc", "discs")]
     if SACRUM_INSTANCE in result.volumes:
         parts.append("sacrum")
-    ends = f"{VERTEBRAE[levels[0]]} to {VERTEBRAE[levels[-1]]}: " if levels else ""
+    ends = f"{result.names[levels[0]]} to {result.names[levels[-1]]}: " if levels else ""
     return ends + ", ".join(parts)
 
 
@@ -50,7 +50,8 @@ def _levels(result: Result) -> list[str]:
         disc = result.volumes.get(DISC_OFFSET + v)
         if v in result.volumes or disc:
             bone = f"{result.volumes[v]:.1f}" if v in result.volumes else "-"
-            lines.append(f"  {VERTEBRAE[v]:<8}{bone:>10}{f'{disc:.1f}' if disc else '-':>12}")
+            name = result.names.get(v, "-")
+            lines.append(f"  {name:<8}{bone:>10}{f'{disc:.1f}' if disc else '-':>12}")
     tubes = [
         (name, result.structure_volumes.get(label)) for name, label in (("cord", CORD), ("canal", CANAL))
     ]

@@ -1,0 +1,77 @@
+"""Names from the sacrum: shifts, refusals, every orientation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spineps_rt.options import LabelingOptions
+from spineps_rt.stages.labeling import name_levels
+from spineps_rt.volume import Volume, reorient
+
+PIR = np.array([[0, 0, 2.0, 0], [-2.0, 0, 0, 0], [0, -2.0, 0, 0], [0, 0, 0, 1]])
+
+
+def column(n: int, *, first: int = 2, sacrum: int = 8) -> np.ndarray:
+    """N vertebrae from the top, each with its endplate and disc, then ``sacrum`` rows of sacrum."""
+    mask = np.zeros((12, 14 * n + sacrum + 20, 12), np.uint16)
+    for k in range(n):
+        top, v = 4 + 14 * k, first + k
+        mask[2:10, top : top + 10, 2:10] = v
+        mask[2:10, top + 10, 2:10] = 200 + v
+        mask[2:10, top + 11 : top + 13, 2:10] = 100 + v
+    mask[2:10, 4 + 14 * n : 4 + 14 * n + sacrum, 2:10] = 26
+    return mask
+
+
+@pytest.mark.parametrize("codes", ["PIR", "LAS", "RPS", "IAL"])
+def test_lowest_vertebra_above_the_sacrum_is_l5(codes):
+    volume = reorient(Volume(column(5), PIR), codes)
+    levels = name_levels(volume.array, volume.affine, LabelingOptions())
+    assert levels.anatomical
+    assert levels.warnings == ()
+    expected = reorient(Volume(column(5, first=20), PIR), codes).array
+    assert np.array_equal(levels.instances, expected)
+
+
+def test_labels_of_the_sacrum_stay():
+    mask = column(2)
+    mask[0, 0] = 126
+    mask[1, 0] = 226
+    found = name_levels(mask, PIR, LabelingOptions()).instances
+    assert np.array_equal(found == 126, mask == 126)
+    assert np.array_equal(found == 226, mask == 226)
+
+
+@pytest.mark.parametrize("case", ["none", "tiny", "above", "far"])
+def test_without_a_sacrum_beside_it_the_numbers_stay_and_a_warning_says_so(case):
+    mask = column(4, sacrum=0 if case == "none" else 8)
+    if case == "tiny":
+        mask[:, 61:][mask[:, 61:] == 26] = 0
+    if case == "above":
+        mask = np.ascontiguousarray(mask[:, ::-1])
+    if case == "far":
+        gap = np.zeros((12, 60, 12), np.uint16)
+        mask = np.concatenate([mask[:, :60], gap, mask[:, 60:]], axis=1)
+    levels = name_levels(mask, PIR, LabelingOptions())
+    assert not levels.anatomical
+    assert "counted from the top" in levels.warnings[0]
+    assert np.array_equal(levels.instances, mask)
+
+
+def test_more_vertebrae_than_names_are_counted_from_the_top():
+    mask = column(24)  # one more than C2 to L5, still nameable as C1 to L5
+    assert name_levels(mask, PIR, LabelingOptions()).instances.max() == 224
+    more = column(25, first=1)
+    levels = name_levels(more, PIR, LabelingOptions())
+    assert not levels.anatomical
+    assert "too many" in levels.warnings[0]
+    assert np.array_equal(levels.instances, more)
+
+
+def test_counting_from_the_top_changes_nothing():
+    mask = column(3)
+    levels = name_levels(mask, PIR, LabelingOptions("top"))
+    assert levels.instances is mask
+    assert not levels.anatomical
+    assert levels.warnings == ()
