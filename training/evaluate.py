@@ -7,6 +7,7 @@ comes from the runtime itself, files in and masks out, and lands in ``benchmarks
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from spineps_rt import labels as L
 from spineps_rt.options import EngineOptions, Options
+from spineps_rt.phantom import make_phantom, random_contrast, random_options
 from spineps_rt.pipeline import Pipeline
 from spineps_rt.results import Result
 from spineps_rt.volume import Volume
@@ -24,6 +26,7 @@ from training import spider
 RESULTS = Path("benchmarks/results/accuracy.json")
 VERTEBRA = (*range(L.ARCUS, L.CORPUS + 1), L.ENDPLATE_SUPERIOR, L.ENDPLATE_INFERIOR, L.ENDPLATE)
 """Endplates count as vertebra against SPIDER, whose experts drew none."""
+PHANTOM_SEEDS = range(8)
 FOUND = 0.5
 """A labelled body counts as found when an instance of its own reaches this Dice."""
 
@@ -94,6 +97,22 @@ def score_discs(result: Result, truth: np.ndarray) -> dict[str, float]:
     return {"disc": dice(predicted[:, band], truth[:, band] > 0)}
 
 
+def phantoms(pipeline: Pipeline) -> dict[str, float]:
+    """Mean Dice per structure on phantoms of seeds that training never drew."""
+    scores: dict[str, list[float]] = {}
+    for seed in PHANTOM_SEEDS:
+        rng = np.random.default_rng((424242, seed))
+        options = random_options(rng, region=("lumbar", "thoracic", "cervical", "whole")[seed % 4])
+        made = make_phantom(options, seed=90000 + seed, contrast=random_contrast(rng))
+        answer = pipeline.run(made.image).semantic.array.copy()
+        answer[np.isin(answer, (L.ENDPLATE_SUPERIOR, L.ENDPLATE_INFERIOR))] = L.ENDPLATE
+        for label, structure in L.STRUCTURES.items():
+            if (made.semantic.array == label).sum() > 50:
+                hit = dice(answer == label, made.semantic.array == label)
+                scores.setdefault(structure.name, []).append(hit)
+    return {name: round(float(np.mean(found)), 4) for name, found in scores.items()}
+
+
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with spider/ and real/.")
 @click.option("--only", default="", help="Evaluate scans whose name starts so.")
@@ -117,11 +136,13 @@ def main(data: Path, only: str, model: Path | None, threads: int, *, save: bool)
                 result = pipeline.run(load(scan, average=4))
                 score = score_discs if name.startswith("IVD") else score_bodies
                 rows[name] = _report(name, result, score(result, label_slices(path, 4)))
+        phantom = {} if only else phantoms(pipeline)
     summary = _summary(rows)
-    click.echo(json.dumps(summary, indent=1))
+    click.echo(json.dumps({**summary, "phantom": phantom}, indent=1))
     if save:
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps({"summary": summary, "scans": rows}, indent=1) + "\n")
+        found = {"date": str(date.today()), "summary": summary, "phantom": phantom, "scans": rows}
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def _report(name: str, result: Result, score: dict[str, Any]) -> dict[str, Any]:
@@ -140,7 +161,8 @@ def _summary(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
         sets.setdefault(name.split("-")[0], []).append(row)
     keys = ("vertebra", "disc", "canal", "body", "found", "labelled", "covered", "seconds")
     return {
-        group: {k: round(float(np.mean([r[k] for r in found if k in r])), 4) for k in keys if k in found[0]}
+        group: {"scans": len(found)}
+        | {k: round(float(np.mean([r[k] for r in found])), 4) for k in keys if k in found[0]}
         for group, found in sets.items()
     }
 
