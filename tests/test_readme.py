@@ -41,6 +41,9 @@ def test_two_commands_make_their_own_environment():
     assert extras == {"cpu", "test"}
     assert extras < set(setup["options.extras_require"])
     assert tests.endswith(" -m pytest")
+    # Both install in place: a copy in site-packages would leave its compiled kernels behind when the other
+    # command replaces it, and Python would take that folder for the package.
+    assert demo.count(" -e ") == tests.count(" -e ") == 1
 
 
 def test_the_demo_line_works_a_second_time():
