@@ -28,6 +28,9 @@ class SemanticOptions:
 
     step: float | None = None
     """Tile step as a fraction of the patch; None takes the model's."""
+    skip_margin: bool = True
+    """Show the network the scan without the margin that preprocessing added. SPINEPS shows it the margin too:
+    16 mm of nothing on either side of 4 mm slices, which doubles the tiles of many scans."""
     clean_small_components: bool = True
     """Delete components below 30 reference voxels."""
     clean_beyond_largest_box: bool = True

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import resource
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 
+from spineps_rt.clock import Clock, Progress
 from spineps_rt.engine import (
     Engine,
     InstanceModel,
@@ -27,7 +25,7 @@ from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
 from spineps_rt.nifti import read_nifti
 from spineps_rt.options import Options
 from spineps_rt.outputs import split_name
-from spineps_rt.results import Network, Result, Source, StageTime
+from spineps_rt.results import Network, Result, Source
 from spineps_rt.stages.instance import InstanceLimits, segment_instances
 from spineps_rt.stages.labeling import name_levels
 from spineps_rt.stages.points import centroids
@@ -35,10 +33,7 @@ from spineps_rt.stages.predict import predict_cutouts, predict_semantic
 from spineps_rt.stages.preprocess import preprocess
 from spineps_rt.stages.reconcile import Reconciled, reconcile
 from spineps_rt.stages.semantic import clean
-from spineps_rt.volume import Volume, plane, reorient, resample_to, rescale
-
-Progress = Callable[[str, float], None]
-"""Called with a stage's name and the fraction of it that is done; 0 begins it, 1 ends it."""
+from spineps_rt.volume import Box, Volume, plane, reorient, resample_to, rescale
 
 _LOG = logging.getLogger(__name__)
 _PLANES = {"sag": "sagittal", "cor": "coronal", "ax": "axial", "iso": "isotropic"}
@@ -122,7 +117,7 @@ class Pipeline:
         Raises:
             SpinepsError: The subclass says what is wrong.
         """
-        clock = _Clock(progress)
+        clock = Clock(progress)
         with clock.stage("read"):
             image, source = _read(scan)
             _check(image, self.models.semantic, any_plane=self.options.any_plane)
@@ -161,21 +156,24 @@ class Pipeline:
             options=self.options,
         )
 
-    def _predict_semantic(self, image: Volume, clock: _Clock) -> Volume:
+    def _predict_semantic(self, image: Volume, clock: Clock) -> Volume:
         """Semantic mask, uint8, in the model's orientation and spacing, cleaned."""
         model, options = self.models.semantic, self.options.semantic
         with clock.stage("preprocess"):
-            prepared = reorient(preprocess(image, self.options.preprocess), model.orientation)
-            prepared = rescale(prepared, _target_spacing(model, prepared.spacing), labels=False)
+            padded = reorient(preprocess(image, self.options.preprocess), model.orientation)
+            prepared = rescale(padded, _target_spacing(model, padded.spacing), labels=False)
+            margin = self.options.preprocess.pad if options.skip_margin else 0
+            box = _inside(padded, prepared, margin)
         with clock.stage("semantic"):
-            answer = predict_semantic(
-                prepared.array, self._semantic, step=options.step, progress=clock.fraction
+            answer = np.zeros(prepared.shape, np.uint8)
+            answer[box] = predict_semantic(
+                prepared.array[box], self._semantic, step=options.step, progress=clock.fraction
             )
         with clock.stage("clean"):
             mask = reorient(prepared.with_array(answer), _STAGE_ORIENTATION)
             return mask.with_array(clean(mask.array, spacing=mask.spacing, options=options))
 
-    def _predict_instances(self, semantic: Volume, clock: _Clock) -> tuple[Volume, tuple[str, ...]]:
+    def _predict_instances(self, semantic: Volume, clock: Clock) -> tuple[Volume, tuple[str, ...]]:
         """Vertebra mask, uint16, in PIR at the instance model's spacing, and what the stage has to say."""
         model = self.models.instance
         with clock.stage("instance"):
@@ -201,35 +199,6 @@ class Pipeline:
         if not np.isin(final.instances, list(VERTEBRAE)).any():
             raise NoSpineError("no vertebra is left after cleaning; check that the scan shows a spine.")
         return final
-
-
-class _Clock:
-    """Times the stages and passes their progress on."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.stages: list[StageTime] = []
-        self._progress = progress or (lambda _stage, _fraction: None)
-        self._current = ""
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self._current = name
-        self._progress(name, 0.0)
-        start = perf_counter()
-        yield
-        self.stages.append(StageTime(name, perf_counter() - start, peak_bytes()))
-        _LOG.debug("%s: %.2f s, peak memory %.0f MB", name, self.stages[-1].seconds, peak_bytes() / 2**20)
-        self._progress(name, 1.0)
-
-    def fraction(self, done: int, total: int) -> None:
-        if done < total:  # the stage's end is reported when it has ended
-            self._progress(self._current, max(done / total, 1e-3))
-
-
-def peak_bytes() -> int:
-    """Largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 def _read(scan: Volume | str | Path) -> tuple[Volume, Source]:
@@ -266,6 +235,16 @@ def _target_spacing(model: Model, present: Sequence[float]) -> tuple[float, ...]
         return model.spacing
     low, high = model.spacing_range or (tuple(present), tuple(present))
     return tuple(max(min(mm, most), least) for mm, least, most in zip(present, low, high))
+
+
+def _inside(padded: Volume, prepared: Volume, margin: int) -> Box:
+    """The voxels of the resampled volume that lie within the padded one's margin of ``margin`` voxels."""
+    if not margin:
+        return tuple(slice(0, n) for n in prepared.shape)  # type: ignore[return-value]
+    ratio = np.array(padded.spacing) / prepared.spacing
+    first = np.floor(margin * ratio).astype(int)
+    stop = np.ceil((np.array(padded.shape) - 1 - margin) * ratio).astype(int) + 1
+    return tuple(slice(a, min(b, n)) for a, b, n in zip(first, stop, prepared.shape))  # type: ignore[return-value]
 
 
 def _limits(model: InstanceModel) -> InstanceLimits:

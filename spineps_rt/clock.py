@@ -1,0 +1,48 @@
+"""Time and memory of the stages, and their progress."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from spineps_rt.results import StageTime
+
+Progress = Callable[[str, float], None]
+"""Called with a stage's name and the fraction of it that is done; 0 begins it, 1 ends it."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class Clock:
+    """Times the stages and passes their progress on."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.stages: list[StageTime] = []
+        self._progress = progress or (lambda _stage, _fraction: None)
+        self._current = ""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside; a stage that fails leaves no time."""
+        self._current = name
+        self._progress(name, 0.0)
+        start = perf_counter()
+        yield
+        self.stages.append(StageTime(name, perf_counter() - start, peak_bytes()))
+        _LOG.debug("%s: %.2f s, peak memory %.0f MB", name, self.stages[-1].seconds, peak_bytes() / 2**20)
+        self._progress(name, 1.0)
+
+    def fraction(self, done: int, total: int) -> None:
+        """Report the running stage's progress."""
+        if done < total:  # the stage's end is reported when it has ended
+            self._progress(self._current, max(done / total, 1e-3))
+
+
+def peak_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
