@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -51,7 +52,10 @@ class _ConvNorm(nn.Module):
         self.act = nn.LeakyReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.act(self.norm(self.proj(x)))
+        x, norm = self.proj(x), self.norm
+        if norm.num_groups == norm.num_channels:  # the same sums, many times faster on a CPU
+            return self.act(F.instance_norm(x, weight=norm.weight, bias=norm.bias, eps=norm.eps))
+        return self.act(norm(x))
 
 
 class _Residual(nn.Module):
