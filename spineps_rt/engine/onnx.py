@@ -13,6 +13,7 @@ import numpy as np
 from spineps_rt.engine.base import Engine, UnavailableError
 from spineps_rt.engine.manifest import Model, TensorSpec
 from spineps_rt.engine.models import read_graph
+from spineps_rt.engine.offline import import_onnxruntime
 from spineps_rt.errors import EngineError, ModelError
 
 CPU = "CPUExecutionProvider"
@@ -44,7 +45,7 @@ class OnnxEngine(Engine):
             ModelError: The graph cannot be read.
         """
         try:
-            import onnxruntime  # noqa: PLC0415 (slow to import)
+            onnxruntime = import_onnxruntime()
         except ImportError as error:
             raise UnavailableError(
                 f"ONNX Runtime cannot be imported ({error}): pip install onnxruntime"

@@ -9,6 +9,7 @@ import numpy as np
 from spineps_rt.engine.base import Engine, UnavailableError
 from spineps_rt.engine.manifest import Model, TensorSpec
 from spineps_rt.engine.models import read_graph
+from spineps_rt.engine.offline import import_openvino
 from spineps_rt.errors import ModelError
 
 _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
@@ -29,7 +30,7 @@ class OpenVinoEngine(Engine):
             ModelError: The graph cannot be read.
         """
         try:
-            import openvino  # noqa: PLC0415 (optional)
+            openvino = import_openvino()
         except ImportError as error:
             raise UnavailableError(
                 f"OpenVINO is not installed ({error}): pip install 'spineps-rt[cpu]'"
