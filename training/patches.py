@@ -92,7 +92,7 @@ def _sided(source: Source) -> bool:
 def _centre(source: Source, size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Normalised centre of the patch: mostly around a foreground voxel, never wholly outside."""
     shape = np.array(source.codes.shape)
-    if rng.random() < 0.85:
+    if rng.random() < 0.7:
         for _ in range(200):
             voxel = rng.integers(0, shape)
             code = source.codes[tuple(voxel)]

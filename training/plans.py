@@ -18,7 +18,6 @@ CLASSES = len(SEMANTIC_CLASSES)
 
 def semantic_plans() -> dict[str, Any]:
     """Return ``plans.json``: one configuration, ``3d_fullres``, a PlainConvUNet."""
-    stages = len(FEATURES)
     return {
         "dataset_name": "Dataset701_SpinepsRT",
         "plans_name": "nnUNetPlans",
@@ -47,28 +46,33 @@ def semantic_plans() -> dict[str, Any]:
                 "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
                 "resampling_fn_probabilities_kwargs": _resampling(is_seg=False, order=1),
                 "batch_dice": False,
-                "architecture": {
-                    "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-                    "arch_kwargs": {
-                        "n_stages": stages,
-                        "features_per_stage": list(FEATURES),
-                        "conv_op": "torch.nn.modules.conv.Conv3d",
-                        "kernel_sizes": [list(k) for k in KERNELS],
-                        "strides": [list(s) for s in STRIDES],
-                        "n_conv_per_stage": [2] * stages,
-                        "n_conv_per_stage_decoder": [2] * (stages - 1),
-                        "conv_bias": True,
-                        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-                        "norm_op_kwargs": {"eps": 1e-05, "affine": True},
-                        "dropout_op": None,
-                        "dropout_op_kwargs": None,
-                        "nonlin": "torch.nn.LeakyReLU",
-                        "nonlin_kwargs": {"inplace": True},
-                    },
-                    "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-                },
+                "architecture": _architecture(),
             }
         },
+    }
+
+
+def _architecture() -> dict[str, Any]:
+    stages = len(FEATURES)
+    return {
+        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        "arch_kwargs": {
+            "n_stages": stages,
+            "features_per_stage": list(FEATURES),
+            "conv_op": "torch.nn.modules.conv.Conv3d",
+            "kernel_sizes": [list(k) for k in KERNELS],
+            "strides": [list(s) for s in STRIDES],
+            "n_conv_per_stage": [2] * stages,
+            "n_conv_per_stage_decoder": [2] * (stages - 1),
+            "conv_bias": True,
+            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+            "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
     }
 
 
