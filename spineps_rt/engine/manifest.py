@@ -108,11 +108,11 @@ class InstanceModel(Model):
     mapping: dict[int, int]
     """Semantic label id to the label that the network takes; labels it does not name become 0."""
     corpus_size_cleaning: float
-    """Smaller vertebral bodies are removed before cutouts are placed, mm³."""
+    """Smaller vertebral bodies are removed before cutouts are placed; voxels of the model's spacing, as SPINEPS."""
     corpus_border_threshold: float
-    """A body whose centre lies nearer to the edge is not cut out, mm."""
+    """Kept from SPINEPS's ``inference_config.json``; SPINEPS 2.1.3 reads it and never uses it."""
     vert_size_threshold: float
-    """Smaller vertebrae are removed from the answer, mm³."""
+    """Smaller vertebrae are removed from the answer; voxels of the model's spacing, as SPINEPS."""
 
 
 def read_manifest(folder: Path) -> SemanticModel | InstanceModel:

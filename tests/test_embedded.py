@@ -1,0 +1,71 @@
+"""The embedded models: what they promise, and a phantom that they must segment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spineps_rt import labels as L
+from spineps_rt.engine import default_models, embedded_models
+from spineps_rt.phantom import PhantomOptions, make_phantom
+from spineps_rt.pipeline import Pipeline
+
+CHECKPOINTS = Path(__file__).parents[1] / "training" / "checkpoints"
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def test_models_are_whole_small_and_say_what_they_are():
+    found = embedded_models()
+    assert {model.kind for model in found} == {"semantic", "instance"}
+    for model in found:
+        assert (model.folder / "model.onnx").stat().st_size < 12 * 2**20
+        assert "CC BY 4.0" in model.licence
+        assert "Not a medical device" in model.intended_use
+
+
+@pytest.fixture(scope="module")
+def answer():
+    options = PhantomOptions(levels=("T12", "L5"), spacing=(1.0, 1.0, 3.9), fov_mm=(150.0, 0.0, 66.0))
+    made = make_phantom(options, seed=20261)
+    with Pipeline() as pipeline:
+        return made, pipeline.run(made.image)
+
+
+@pytest.mark.parametrize(
+    ("structure", "least"), [((49,), 0.85), ((100,), 0.75), ((60, 61), 0.85), ((42,), 0.6), ((26,), 0.7)]
+)
+def test_structures_of_a_phantom_are_found(answer, structure, least):
+    made, result = answer
+    assert dice(np.isin(result.semantic.array, structure), np.isin(made.semantic.array, structure)) > least
+
+
+def test_every_vertebra_is_an_instance_with_its_name(answer):
+    made, result = answer
+    assert result.anatomical
+    for name in ("T12", "L1", "L2", "L3", "L4", "L5"):
+        v = L.VERTEBRA_IDS[name]
+        assert dice(result.instances.array == v, made.instance.array == v) > 0.75, name
+
+
+def test_checkpoints_hold_the_weights_of_the_graphs():
+    torch = pytest.importorskip("torch", reason="PyTorch comes with [export]; checkpoints need it")
+    onnx = pytest.importorskip("onnx")
+    pair = default_models()
+    files = (
+        (pair.semantic, CHECKPOINTS / "semantic" / "fold_0" / "checkpoint_final.pth", "network_weights"),
+        (pair.instance, CHECKPOINTS / "instance" / "instance_weights.ckpt", "state_dict"),
+    )
+    for model, path, key in files:
+        weights = torch.load(path, weights_only=True)[key]
+        graph = onnx.load(model.folder / "model.onnx").graph
+        stored = [onnx.numpy_helper.to_array(t).ravel() for t in graph.initializer]
+        stored = [array for array in stored if array.dtype == np.float32]
+        known = {array.tobytes() for array in stored}
+        large = [w for w in weights.values() if w.ndim == 5 and w.numel() > 1000]
+        found = [w.float().numpy().tobytes() in known for w in large]
+        assert sum(found) >= 0.9 * len(found)
