@@ -108,7 +108,7 @@ class InstanceModel(Model):
     mapping: dict[int, int]
     """Semantic label id to the label that the network takes; labels it does not name become 0."""
     corpus_size_cleaning: float
-    """Smaller vertebral bodies are removed before cutouts are placed; voxels of the model's spacing, as SPINEPS."""
+    """Smaller vertebral bodies are removed before cutouts are placed; voxels of the model's spacing."""
     corpus_border_threshold: float
     """Kept from SPINEPS's ``inference_config.json``; SPINEPS 2.1.3 reads it and never uses it."""
     vert_size_threshold: float
