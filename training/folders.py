@@ -38,7 +38,7 @@ def write_semantic(folder: Path, weights: dict[str, torch.Tensor], cases: int) -
             "modeltype": "nnunet",
             "available_folds": 1,
             "inference_augmentation": False,
-            "default_step_size": 0.5,
+            "default_step_size": 0.75,
             "labels": {str(i): str(label) for i, label in enumerate(SEMANTIC_CLASSES) if label},
             "expected_inputs": ["img"],
             **_COMMON,
