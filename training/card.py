@@ -31,10 +31,15 @@ def main() -> None:
 
 
 def _sets(summary: dict[str, dict[str, Any]]) -> str:
-    rows = ["| set | scans | vertebra | disc | canal | body | found |", "|---|---|---|---|---|---|---|"]
+    rows = [
+        "| set | scans | vertebra | disc | canal | canal, drawn rows | body | found |",
+        "|---|" + "---|" * 7,
+    ]
     for key, name in _SETS.items():
         row = summary[key]
-        cells = [f"{row[k]:.3f}" if k in row else "" for k in ("vertebra", "disc", "canal", "body")]
+        cells = [
+            f"{row[k]:.3f}" if k in row else "" for k in ("vertebra", "disc", "canal", "canal_drawn", "body")
+        ]
         own = f"{row['found']:.1f} of {row['labelled']:.1f}" if "found" in row else ""
         rows.append(f"| {name} | {row['scans']} | " + " | ".join([*cells, own]) + " |")
     return "\n".join(rows)

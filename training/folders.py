@@ -105,8 +105,16 @@ _COMMON: dict[str, Any] = {
 
 
 def _half(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Halve the file: networks copy float16 weights into their float32 parameters when they load them."""
-    return {key: value.half() for key, value in weights.items()}
+    """Shrink the file: networks copy float16 weights into their float32 parameters when they load them.
+
+    nnU-Net's networks name the same layer up to four times; equal tensors are stored once.
+    """
+    once: dict[bytes, torch.Tensor] = {}
+    halves = {key: value.half() for key, value in weights.items()}
+    return {
+        key: once.setdefault(value.numpy().tobytes(), value).view(value.shape)
+        for key, value in halves.items()
+    }
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -17,8 +17,8 @@ from spineps_rt.options import LabelingOptions
 
 SMALLEST_SACRUM_ML = 2.0
 """Less than this is taken for a mistake of the network rather than for a sacrum."""
-FARTHEST_MM = 90.0
-"""Longest way from the centre of L5 to the centre of the sacrum that counts as next to each other."""
+FARTHEST_MM = 45.0
+"""Longest way from the centre of L5 to the nearest voxel of the sacrum that counts as next to each other."""
 
 _LAST = VERTEBRA_IDS["L5"]
 
@@ -50,7 +50,7 @@ def name_levels(instances: np.ndarray, affine: np.ndarray, options: LabelingOpti
         return Levels(instances, False, ())
     region = statistics.region_statistics(np.where(instances <= SACRUM_INSTANCE, instances, 0))
     vertebrae = [v for v in region.present if v < SACRUM_INSTANCE]
-    if not vertebrae or not _sacrum_follows(region, vertebrae[-1], affine):
+    if not vertebrae or not _sacrum_follows(instances, region, vertebrae[-1], affine):
         return Levels(instances, False, (_COUNTED,))
     shift = _LAST - vertebrae[-1]
     if vertebrae[0] + shift < 1:
@@ -72,12 +72,17 @@ _COUNTED = (
 )
 
 
-def _sacrum_follows(region: statistics.RegionStatistics, lowest: int, affine: np.ndarray) -> bool:
+def _sacrum_follows(
+    instances: np.ndarray, region: statistics.RegionStatistics, lowest: int, affine: np.ndarray
+) -> bool:
     """Whether the sacrum is large enough, below the lowest vertebra and next to it."""
-    if len(region.sizes) <= SACRUM_INSTANCE:
+    if SACRUM_INSTANCE >= len(region.sizes):
         return False
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     if region.sizes[SACRUM_INSTANCE] * voxel_ml < SMALLEST_SACRUM_ML:
         return False
-    way = affine[:3, :3] @ (region.centroids[SACRUM_INSTANCE] - region.centroids[lowest])
-    return bool(way[2] < 0 and np.linalg.norm(way) < FARTHEST_MM)
+    to_world, centre = affine[:3, :3], region.centroids[lowest]
+    if (to_world @ (region.centroids[SACRUM_INSTANCE] - centre))[2] >= 0:
+        return False
+    ways = (np.argwhere(instances == SACRUM_INSTANCE) - centre) @ to_world.T
+    return bool(np.linalg.norm(ways, axis=1).min() < FARTHEST_MM)
