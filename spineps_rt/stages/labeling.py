@@ -76,7 +76,7 @@ def _sacrum_follows(
     instances: np.ndarray, region: statistics.RegionStatistics, lowest: int, affine: np.ndarray
 ) -> bool:
     """Whether the sacrum is large enough, below the lowest vertebra and next to it."""
-    if SACRUM_INSTANCE >= len(region.sizes):
+    if len(region.sizes) <= SACRUM_INSTANCE:
         return False
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     if region.sizes[SACRUM_INSTANCE] * voxel_ml < SMALLEST_SACRUM_ML:
