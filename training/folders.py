@@ -11,6 +11,8 @@ import torch
 from spineps_rt.labels import SEMANTIC_CLASSES
 from training import plans
 
+CHECKPOINTS = Path("training/checkpoints")
+"""Model folders ``semantic`` and ``instance``."""
 CUTOUT = (160, 128, 40)
 """Cutout of the instance network in voxels along P, I, R: 150 x 120 x 72 mm."""
 WIDTH = 8
@@ -102,6 +104,18 @@ _COMMON: dict[str, Any] = {
     "model_expected_orientation": ["P", "I", "R"],
     "resolution_range": list(plans.SPACING),
 }
+
+
+def read_semantic(folder: Path) -> dict[str, torch.Tensor]:
+    """Weights of a folder that :func:`write_semantic` wrote, as float16."""
+    path = folder / "fold_0" / "checkpoint_final.pth"
+    return torch.load(path, weights_only=True)["network_weights"]
+
+
+def read_instance(folder: Path) -> dict[str, torch.Tensor]:
+    """Weights of a folder that :func:`write_instance` wrote, as float16, without the ``network.`` prefix."""
+    state = torch.load(folder / "instance_weights.ckpt", weights_only=True)["state_dict"]
+    return {key.removeprefix("network."): value for key, value in state.items()}
 
 
 def _half(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -49,7 +49,8 @@ def patients(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 @click.option("--peak", type=float, default=2e-3, show_default=True, help="Highest learning rate.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--threads", type=int, default=2, show_default=True)
-def main(work: Path, steps: int, peak: float, seed: int, threads: int) -> None:
+@click.option("--warm", is_flag=True, help="Start from the checkpoints in the tree, not from scratch.")
+def main(work: Path, steps: int, peak: float, seed: int, threads: int, *, warm: bool) -> None:
     """Train until STEPS, resuming from WORK, then write the model folder."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -66,9 +67,11 @@ def main(work: Path, steps: int, peak: float, seed: int, threads: int) -> None:
         return one_hot[None], classes[None].long()
 
     network = InstanceUnet(folders.WIDTH, folders.CHANNELS)
+    if warm:
+        network.load_state_dict(folders.read_instance(folders.CHECKPOINTS / "instance"))
     trainer = Trainer(network, work / "instance.pt", peak=peak, loss=loss_of)
     trainer.run(draw, steps)
-    folders.write_instance(Path("training/checkpoints/instance"), trainer.average)
+    folders.write_instance(folders.CHECKPOINTS / "instance", trainer.average)
 
 
 if __name__ == "__main__":

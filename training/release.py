@@ -14,7 +14,6 @@ from spineps_rt.export.onnx import LabelsToClasses, to_onnx, write_model
 from spineps_rt.labels import SEMANTIC_CLASSES
 from training import cutouts, folders, plans
 
-CHECKPOINTS = Path("training/checkpoints")
 ENGINES = Path("engines")
 TRAINING_CASES = 25
 INTENDED_USE = "Research, testing and latency measurement. Not a medical device, not for clinical use."
@@ -37,18 +36,17 @@ def _take(work: Path) -> None:
     """Turn the state of a training that still runs into checkpoints."""
     if (work / "semantic.pt").exists():
         state = torch.load(work / "semantic.pt", weights_only=True)
-        folders.write_semantic(CHECKPOINTS / "semantic", state["average"], TRAINING_CASES)
+        folders.write_semantic(folders.CHECKPOINTS / "semantic", state["average"], TRAINING_CASES)
     if (work / "instance.pt").exists():
         state = torch.load(work / "instance.pt", weights_only=True)
-        folders.write_instance(CHECKPOINTS / "instance", state["average"])
+        folders.write_instance(folders.CHECKPOINTS / "instance", state["average"])
 
 
 def _semantic() -> None:
-    folder = CHECKPOINTS / "semantic"
+    folder = folders.CHECKPOINTS / "semantic"
     config = json.loads((folder / "inference_config.json").read_text())
     network = build_semantic(json.loads((folder / "plans.json").read_text()), inputs=1, classes=plans.CLASSES)
-    checkpoint = torch.load(folder / "fold_0" / "checkpoint_final.pth", weights_only=True)
-    network.load_state_dict(checkpoint["network_weights"])
+    network.load_state_dict(folders.read_semantic(folder))
     graph = to_onnx(network, torch.zeros(1, 1, *plans.PATCH), names=("image", "logits"))
     manifest = {
         **_common("t2w_semantic", "semantic", config),
@@ -66,12 +64,10 @@ def _semantic() -> None:
 
 
 def _instance() -> None:
-    folder = CHECKPOINTS / "instance"
+    folder = folders.CHECKPOINTS / "instance"
     config = json.loads((folder / "inference_config.json").read_text())
-    checkpoint = torch.load(folder / "instance_weights.ckpt", weights_only=True)
     network = InstanceUnet(folders.WIDTH, folders.CHANNELS)
-    weights = {k.removeprefix("network."): v for k, v in checkpoint["state_dict"].items()}
-    network.load_state_dict(weights)
+    network.load_state_dict(folders.read_instance(folder))
     cutout = config["cutout_size"]
     example = torch.zeros(1, 1, *cutout, dtype=torch.uint8)
     graph = to_onnx(LabelsToClasses(network, folders.CHANNELS), example, names=("labels", "classes"))

@@ -55,8 +55,17 @@ def batch(
 @click.option("--peak", type=float, default=3e-3, show_default=True, help="Highest learning rate.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--threads", type=int, default=2, show_default=True)
+@click.option("--warm", is_flag=True, help="Start from the checkpoints in the tree, not from scratch.")
 def main(
-    data: Path, work: Path, steps: int, phantoms_from: int, peak: float, seed: int, threads: int
+    data: Path,
+    work: Path,
+    steps: int,
+    phantoms_from: int,
+    peak: float,
+    seed: int,
+    threads: int,
+    *,
+    warm: bool,
 ) -> None:
     """Train until STEPS, resuming from WORK, then write the model folder."""
     torch.set_num_threads(threads)
@@ -65,12 +74,14 @@ def main(
     numbers = sorted(int(p.name.split("-")[1].split("_")[0]) for p in data.glob("spider-*_T2w.nii.gz"))
     real = [spider.load(data, n) for n in numbers if n not in spider.HELD_OUT]
     network = build_semantic(plans.semantic_plans(), inputs=1, classes=plans.CLASSES)
+    if warm:
+        network.load_state_dict(folders.read_semantic(folders.CHECKPOINTS / "semantic"))
     trainer = Trainer(network, work / "semantic.pt", peak=peak, loss=losses.partial_loss)
     if trainer.step < phantoms_from:
         trainer.run(lambda step: batch(real, None, seed, step), phantoms_from)
     pool = PhantomPool(work / "phantoms", seed)
     trainer.run(lambda step: batch(real, pool, seed, step), steps)
-    folders.write_semantic(Path("training/checkpoints/semantic"), trainer.average, len(real))
+    folders.write_semantic(folders.CHECKPOINTS / "semantic", trainer.average, len(real))
 
 
 if __name__ == "__main__":
