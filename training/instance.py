@@ -45,7 +45,7 @@ def patients(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 @click.command()
 @click.option("--work", type=click.Path(path_type=Path), default=Path("training/work"), show_default=True)
-@click.option("--steps", type=int, default=2500, show_default=True)
+@click.option("--steps", type=int, default=1700, show_default=True)
 @click.option("--peak", type=float, default=2e-3, show_default=True, help="Highest learning rate.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--threads", type=int, default=2, show_default=True)

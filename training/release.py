@@ -24,12 +24,15 @@ LICENCE = "Apache-2.0; trained on SPIDER (CC BY 4.0), doi:10.1038/s41597-024-030
 @click.option(
     "--work", type=click.Path(path_type=Path), help="First take the averages of this running training."
 )
-def main(work: Path | None) -> None:
+@click.option("--only", type=click.Choice(["semantic", "instance"]), help="Leave the other model as it is.")
+def main(work: Path | None, only: str | None) -> None:
     """Write ``engines/t2w_semantic`` and ``engines/instance`` from the checkpoints."""
     if work is not None:
         _take(work)
-    _semantic()
-    _instance()
+    if only != "instance":
+        _semantic()
+    if only != "semantic":
+        _instance()
 
 
 def _take(work: Path) -> None:

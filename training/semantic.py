@@ -50,7 +50,7 @@ def batch(
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of SPIDER patients.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("training/work"), show_default=True)
-@click.option("--steps", type=int, default=9000, show_default=True)
+@click.option("--steps", type=int, default=6000, show_default=True)
 @click.option("--phantoms-from", type=int, default=0, show_default=True, help="Patients alone before.")
 @click.option("--peak", type=float, default=3e-3, show_default=True, help="Highest learning rate.")
 @click.option("--seed", type=int, default=1, show_default=True)
