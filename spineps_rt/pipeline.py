@@ -133,6 +133,8 @@ class Pipeline:
             final = self._reconcile(masks, image)
         with clock.stage("labeling"):
             levels = name_levels(final.instances, image.affine, self.options.labeling)
+            if levels.removed:
+                final.semantic[np.isin(final.instances, levels.removed)] = 0
         with clock.stage("points"):
             centres = centroids(final.semantic, levels.instances)
         voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000

@@ -75,3 +75,23 @@ def test_counting_from_the_top_changes_nothing():
     assert levels.instances is mask
     assert not levels.anatomical
     assert levels.warnings == ()
+
+
+def test_bodies_below_the_sacrum_are_deleted():
+    mask = column(3, sacrum=40)
+    mask[2:10, -9:-4, 2:10] = 5  # numbered after the true ones
+    mask[2:10, -4:-2, 2:10] = 105
+    levels = name_levels(mask, PIR, LabelingOptions())
+    assert levels.anatomical
+    assert "1 bodies below the sacrum" in levels.warnings[0]
+    assert set(np.unique(levels.instances)) == {0, 22, 23, 24, 26, 122, 123, 124, 222, 223, 224}
+    assert np.isin(105, levels.removed)
+    assert np.array_equal(levels.instances == 24, mask == 4)
+
+
+def test_a_vertebra_right_below_the_column_speaks_against_the_sacrum():
+    mask = column(3, sacrum=0)
+    mask[0:2, 20:40] = 26  # its centre lies above the lowest vertebra
+    levels = name_levels(mask, PIR, LabelingOptions())
+    assert not levels.anatomical
+    assert levels.removed == ()

@@ -8,7 +8,7 @@ from typing import Any
 
 from training import spider
 
-RESULTS = Path("benchmarks/results/accuracy.json")
+RESULTS = Path("training/accuracy.json")
 CARD = Path("engines/README.md")
 TEMPLATE = Path(__file__).with_name("card.md")
 _SETS = {

@@ -1,7 +1,7 @@
 """Measure the embedded models: ``python -m training.evaluate --data FOLDER``.
 
 SPIDER patients that training never saw, and scans of other hospitals, averaged to 4 mm slices. Every figure
-comes from the runtime itself, files in and masks out, and lands in ``benchmarks/results/accuracy.json``.
+comes from the runtime itself, files in and masks out, and lands in ``training/accuracy.json``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from spineps_rt.results import Result
 from spineps_rt.volume import Volume
 from training import spider
 
-RESULTS = Path("benchmarks/results/accuracy.json")
+RESULTS = Path("training/accuracy.json")
 VERTEBRA = tuple(range(L.ARCUS, L.CORPUS + 1))
 """SPIDER's experts left the dark rim between body and disc unlabelled, so endplates count as neither."""
 PHANTOM_SEEDS = range(4)

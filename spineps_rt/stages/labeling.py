@@ -19,6 +19,8 @@ SMALLEST_SACRUM_ML = 2.0
 """Less than this is taken for a mistake of the network rather than for a sacrum."""
 FARTHEST_MM = 45.0
 """Longest way from the centre of L5 to the nearest voxel of the sacrum that counts as next to each other."""
+APART_MM = 60.0
+"""What looks like a vertebra beyond the sacrum must lie this far from L5 to be taken for a mistake."""
 
 _LAST = VERTEBRA_IDS["L5"]
 
@@ -33,10 +35,14 @@ class Levels:
     """True if the numbers are levels (counted from the sacrum), False if they count from the top."""
     warnings: tuple[str, ...]
     """What a reader of the names should know."""
+    removed: tuple[int, ...] = ()
+    """Labels of the mask that came whose voxels are no spine: what lies below the sacrum."""
 
 
 def name_levels(instances: np.ndarray, affine: np.ndarray, options: LabelingOptions) -> Levels:
     """Shift the vertebrae's numbers, with their discs and endplates, so that the lowest one is L5.
+
+    What looks like a vertebra but lies below the sacrum's centre is deleted.
 
     Args:
         instances: uint16, 3-D, any orientation; vertebrae numbered from the top without gaps.
@@ -50,20 +56,23 @@ def name_levels(instances: np.ndarray, affine: np.ndarray, options: LabelingOpti
         return Levels(instances, False, ())
     region = statistics.region_statistics(np.where(instances <= SACRUM_INSTANCE, instances, 0))
     vertebrae = [v for v in region.present if v < SACRUM_INSTANCE]
-    if not vertebrae or not _sacrum_follows(instances, region, vertebrae[-1], affine):
+    above = _above_the_sacrum(instances, region, vertebrae, affine)
+    if not above:
         return Levels(instances, False, (_COUNTED,))
-    shift = _LAST - vertebrae[-1]
-    if vertebrae[0] + shift < 1:
-        text = (
-            f"{len(vertebrae)} vertebrae above the sacrum are too many to name; counted from the top instead"
-        )
+    shift = _LAST - above[-1]
+    if above[0] + shift < 1:
+        text = f"{len(above)} vertebrae above the sacrum are too many to name; counted from the top instead"
         return Levels(instances, False, (text,))
-    table = np.arange(int(instances.max()) + 1, dtype=np.uint16)
+    false = [v for v in vertebrae if v not in above]
+    removed = [offset + v for v in false for offset in (0, DISC_OFFSET, ENDPLATE_OFFSET)]
+    table = np.arange(max(int(instances.max()) + 1, max(removed, default=0) + 1), dtype=np.uint16)
     for offset in (0, DISC_OFFSET, ENDPLATE_OFFSET):
         first, stop = offset + 1, min(offset + SACRUM_INSTANCE, len(table))
         moved = table[first:stop].astype(np.int64) + shift
         table[first:stop] = np.where(moved > offset, moved, 0)
-    return Levels(relabel.look_up(instances, table), True, ())
+    table[removed] = 0
+    warnings = (f"{len(false)} bodies below the sacrum were taken for mistakes and deleted",) if false else ()
+    return Levels(relabel.look_up(instances, table), True, warnings, tuple(removed))
 
 
 _COUNTED = (
@@ -72,17 +81,21 @@ _COUNTED = (
 )
 
 
-def _sacrum_follows(
-    instances: np.ndarray, region: statistics.RegionStatistics, lowest: int, affine: np.ndarray
-) -> bool:
-    """Whether the sacrum is large enough, below the lowest vertebra and next to it."""
-    if len(region.sizes) <= SACRUM_INSTANCE:
-        return False
+def _above_the_sacrum(
+    instances: np.ndarray, region: statistics.RegionStatistics, vertebrae: list[int], affine: np.ndarray
+) -> list[int]:
+    """The vertebrae above a sacrum that is large enough and next to the lowest of them; else none."""
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
-    if region.sizes[SACRUM_INSTANCE] * voxel_ml < SMALLEST_SACRUM_ML:
-        return False
-    to_world, centre = affine[:3, :3], region.centroids[lowest]
-    if (to_world @ (region.centroids[SACRUM_INSTANCE] - centre))[2] >= 0:
-        return False
-    ways = (np.argwhere(instances == SACRUM_INSTANCE) - centre) @ to_world.T
-    return bool(np.linalg.norm(ways, axis=1).min() < FARTHEST_MM)
+    if len(region.sizes) <= SACRUM_INSTANCE or region.sizes[SACRUM_INSTANCE] * voxel_ml < SMALLEST_SACRUM_ML:
+        return []
+    to_world, sacrum = affine[:3, :3], region.centroids[SACRUM_INSTANCE]
+    above = [v for v in vertebrae if (to_world @ (sacrum - region.centroids[v]))[2] < 0]
+    if not above or above != vertebrae[: len(above)]:
+        return []
+    for other in vertebrae[
+        len(above) : len(above) + 1
+    ]:  # one right below the column speaks against the sacrum
+        if np.linalg.norm(to_world @ (region.centroids[other] - region.centroids[above[-1]])) < APART_MM:
+            return []
+    ways = (np.argwhere(instances == SACRUM_INSTANCE) - region.centroids[above[-1]]) @ to_world.T
+    return above if np.linalg.norm(ways, axis=1).min() < FARTHEST_MM else []
