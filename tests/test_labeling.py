@@ -83,7 +83,7 @@ def test_bodies_below_the_sacrum_are_deleted():
     mask[2:10, -4:-2, 2:10] = 105
     levels = name_levels(mask, PIR, LabelingOptions())
     assert levels.anatomical
-    assert "1 bodies below the sacrum" in levels.warnings[0]
+    assert "1 false vertebrae at or below the sacrum" in levels.warnings[0]
     assert set(np.unique(levels.instances)) == {0, 22, 23, 24, 26, 122, 123, 124, 222, 223, 224}
     assert np.isin(105, levels.removed)
     assert np.array_equal(levels.instances == 24, mask == 4)
@@ -95,3 +95,13 @@ def test_a_vertebra_right_below_the_column_speaks_against_the_sacrum():
     levels = name_levels(mask, PIR, LabelingOptions())
     assert not levels.anatomical
     assert levels.removed == ()
+
+
+def test_a_fragment_of_the_sacrum_is_no_l5():
+    mask = column(4, sacrum=12)
+    mask[2:10, 60:61, 2:10] = 6  # a slice of the sacrum
+    levels = name_levels(mask, PIR, LabelingOptions())
+    assert levels.anatomical
+    assert np.array_equal(levels.instances == 24, mask == 5)
+    assert 6 in levels.removed
+    assert (levels.instances[mask == 6] == 0).all()

@@ -21,6 +21,8 @@ FARTHEST_MM = 45.0
 """Longest way from the centre of L5 to the nearest voxel of the sacrum that counts as next to each other."""
 APART_MM = 60.0
 """What looks like a vertebra beyond the sacrum must lie this far from L5 to be taken for a mistake."""
+FRAGMENT = 0.2
+"""A lowest vertebra smaller than this share of the median one is a piece of the sacrum."""
 
 _LAST = VERTEBRA_IDS["L5"]
 
@@ -42,7 +44,7 @@ class Levels:
 def name_levels(instances: np.ndarray, affine: np.ndarray, options: LabelingOptions) -> Levels:
     """Shift the vertebrae's numbers, with their discs and endplates, so that the lowest one is L5.
 
-    What looks like a vertebra but lies below the sacrum's centre is deleted.
+    What looks like a vertebra but lies below the sacrum's centre, or is a fragment beside it, is deleted.
 
     Args:
         instances: uint16, 3-D, any orientation; vertebrae numbered from the top without gaps.
@@ -71,7 +73,7 @@ def name_levels(instances: np.ndarray, affine: np.ndarray, options: LabelingOpti
         moved = table[first:stop].astype(np.int64) + shift
         table[first:stop] = np.where(moved > offset, moved, 0)
     table[removed] = 0
-    warnings = (f"{len(false)} bodies below the sacrum were taken for mistakes and deleted",) if false else ()
+    warnings = (f"{len(false)} false vertebrae at or below the sacrum were deleted",) if false else ()
     return Levels(relabel.look_up(instances, table), True, warnings, tuple(removed))
 
 
@@ -92,9 +94,11 @@ def _above_the_sacrum(
     above = [v for v in vertebrae if (to_world @ (sacrum - region.centroids[v]))[2] < 0]
     if not above or above != vertebrae[: len(above)]:
         return []
-    for other in vertebrae[
-        len(above) : len(above) + 1
-    ]:  # one right below the column speaks against the sacrum
+    usual = float(np.median(region.sizes[above]))
+    while len(above) > 2 and region.sizes[above[-1]] < FRAGMENT * usual:
+        above = above[:-1]  # a piece of the sacrum that the networks took for a vertebra
+    others = [v for v in vertebrae[len(above) :] if region.sizes[v] >= FRAGMENT * usual]
+    for other in others[:1]:  # one right below the column speaks against the sacrum
         if np.linalg.norm(to_world @ (region.centroids[other] - region.centroids[above[-1]])) < APART_MM:
             return []
     ways = (np.argwhere(instances == SACRUM_INSTANCE) - region.centroids[above[-1]]) @ to_world.T
