@@ -267,7 +267,7 @@ def test_interrupt_in_the_middle(tmp_path):
     tiny_models.edit_manifest(
         models / "semantic", step=0.02
     )  # thousands of tiles: seconds to be interrupted in
-    scan = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz")
+    scan = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz", np.tile(tiny_scan.image(), (4, 8, 2)))
     words = [
         "-c",
         "from spineps_rt.cli.main import main; main()",
@@ -290,7 +290,7 @@ def test_interrupt_in_the_middle(tmp_path):
     while "preprocess" not in seen:
         seen = process.stderr.readline()
         assert seen, "ended before it could be interrupted"
-    time.sleep(0.3)
+    time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
