@@ -14,11 +14,11 @@ def allowed(code: int) -> set[int]:
 
 
 def patient() -> np.ndarray:
-    """Two bodies with a disc between, a canal behind them, an arch behind the canal; (P, I, R)."""
+    """Two bodies, a disc and dark rims between, a canal behind them, an arch behind the canal; (P, I, R)."""
     truth = np.zeros((40, 30, 5), np.uint8)
-    truth[5:18, 2:12] = 1
+    truth[5:18, 2:11] = 1
     truth[5:18, 12:16] = 2
-    truth[5:18, 16:28] = 1
+    truth[5:18, 17:28] = 1
     truth[20:26] = 3
     truth[28:36, 4:10] = 1
     return truth
@@ -37,19 +37,45 @@ def test_sets_of_the_codes():
 def test_in_front_of_the_canal_is_body_and_behind_it_is_arch():
     truth = patient()
     codes = spider.encode(truth) & ~np.uint8(spider.RIM)
-    assert (codes[5:18, 2:12] == spider.CORPUS).all()
+    assert (codes[5:18, 2:11] == spider.CORPUS).all()
     assert (codes[28:36, 4:10] == spider.BEHIND).all()
     assert (codes[truth == 3] == spider.CANAL).all()
     assert (codes[truth == 0] == spider.BACKGROUND).all()
 
 
-def test_endplates_are_allowed_around_the_disc_and_nowhere_else():
-    rim = spider.encode(patient()) & spider.RIM > 0
-    assert rim[8:15, 10:14].all()
-    assert rim[8:15, 14:18].all()
+def test_endplates_are_allowed_in_the_rim_that_experts_left_and_nowhere_else():
+    truth = patient()
+    rim = spider.encode(truth) & spider.RIM > 0
+    assert rim[8:15, 11].all()
+    assert rim[8:15, 16].all()
+    assert not rim[truth > 0].any()
     assert not rim[:, :9].any()
     assert not rim[:, 19:].any()
     assert not rim[20:].any()
+
+
+def test_no_sacrum_is_allowed_well_above_the_lowest_disc():
+    truth = np.zeros((40, 120, 9), np.uint8)
+    truth[5:18, 100:106] = 2
+    truth[20:26] = 3
+    codes = spider.encode(truth)
+    assert allowed(spider.NOTHING) == {0}
+    first = int(np.flatnonzero((codes == spider.BACKGROUND).any((0, 2)))[0])
+    assert first == pytest.approx(102.5 - spider.ABOVE_SACRUM, abs=1)
+    assert (codes[:, :first][truth[:, :first] == 0] == spider.NOTHING).all()
+    assert not (codes[:, first:] == spider.NOTHING).any()
+
+
+def test_canal_of_a_phantom_s_sacrum_may_be_nothing():
+    truth = np.zeros((6, 40, 3), np.uint8)
+    truth[1] = L.CANAL
+    truth[4, 10:] = L.SACRUM
+    phantoms = pytest.importorskip("training.phantoms", reason="PyTorch comes with [export]")
+    codes = phantoms.codes_of(truth)
+    sure = spider.EXACT + spider.CLASS[L.CANAL]
+    assert allowed(spider.SACRAL_CANAL) == {0, L.CANAL}
+    assert (codes[1, :20] == sure).all()
+    assert (codes[1, 21:] == spider.SACRAL_CANAL).all()
 
 
 def test_losses_agree_with_the_plain_ones_where_one_class_is_allowed():

@@ -38,17 +38,18 @@ def partial_loss(logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tenso
     Returns:
         ``(loss, dice)``: the scalar to minimise, and the mean soft Dice for the log.
     """
-    flat = logits.float().flatten(2)
-    index = codes.flatten(1).long()
-    allowed = _ALLOWED[index].transpose(1, 2)
-    logp = torch.log_softmax(flat, 1)
-    likelihood = torch.logsumexp(logp.masked_fill(~allowed, -1e4), 1)
-    known = (index > 0).float()
-    entropy = -(likelihood * known).sum() / known.sum().clamp(min=1)
-    dices = [_dice(p, i) for p, i in zip(logp.exp(), index, strict=True)]
-    scores = torch.cat(dices)
-    dice = scores.mean() if len(scores) else torch.ones(())
-    return entropy + 1 - dice, dice.detach()
+    entropy, scores, known = torch.zeros(()), [], 0
+    for answer, index in zip(logits.flatten(2), codes.flatten(1).long(), strict=True):
+        certain = index > 0  # between the zeros around a slab nothing is known, and nothing need be computed
+        index = index[certain]  # noqa: PLW2901
+        logp = torch.log_softmax(answer[:, certain].float(), 0)
+        likelihood = torch.logsumexp(logp.masked_fill(~_ALLOWED[index].T, -1e4), 0)
+        entropy = entropy - likelihood.sum()
+        known += len(index)
+        scores.append(_dice(logp.exp(), index))
+    found = torch.cat(scores)
+    dice = found.mean() if len(found) else torch.ones(())
+    return entropy / max(known, 1) + 1 - dice, dice.detach()
 
 
 def _dice(probability: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from training.spider import ALLOWED, IGNORED
+
+_FOREGROUND = ~ALLOWED[:, 0]
+_FOREGROUND[IGNORED] = False
+
 
 class Source(NamedTuple):
     """A volume to sample from."""
@@ -95,8 +100,7 @@ def _centre(source: Source, size: np.ndarray, rng: np.random.Generator) -> np.nd
     if rng.random() < 0.7:
         for _ in range(200):
             voxel = rng.integers(0, shape)
-            code = source.codes[tuple(voxel)]
-            if code > 1 and code != 16:
+            if _FOREGROUND[source.codes[tuple(voxel)]]:
                 break
         voxel = voxel + rng.normal(0, 0.15, 3) * size / source.spacing
     else:

@@ -9,16 +9,30 @@ from pathlib import Path
 
 import numpy as np
 
+from spineps_rt import labels as L
 from spineps_rt.phantom import Anatomy, make_anatomy, random_contrast, random_options, render
 from spineps_rt.phantom.contrast import FAT_SAT, T1W, T2W
 from training.patches import Source
-from training.spider import CLASS, EXACT
+from training.spider import CLASS, EXACT, SACRAL_CANAL
 
 SPACING = (0.9375, 0.9375, 1.2)
 """Fine enough across the slices to be averaged into thick ones."""
 
+CANAL_MM = 10.0
+"""How far below the sacrum's top a phantom's canal is certain."""
+
 _CODES = np.zeros(256, np.uint8)
 _CODES[list(CLASS)] = [EXACT + index for index in CLASS.values()]
+
+
+def codes_of(semantic: np.ndarray) -> np.ndarray:
+    """Turn phantom truth, uint8 (P, I, R), into rows of :data:`training.spider.ALLOWED`."""
+    codes = _CODES[semantic]
+    rows = np.flatnonzero((semantic == L.SACRUM).any((0, 2)))
+    if len(rows):
+        below = codes[:, rows[0] + round(CANAL_MM / SPACING[1]) :]
+        below[below == EXACT + CLASS[L.CANAL]] = SACRAL_CANAL
+    return codes
 
 
 class PhantomPool:
@@ -47,7 +61,7 @@ class PhantomPool:
             image = render(anatomy, random_contrast(look, base=base), seed=int(look.integers(1 << 30)))
             self.images[index] = (age, image.astype(np.float16))
         image = self.images[index][1].astype(np.float32)
-        return Source(image, _CODES[anatomy.semantic], SPACING)
+        return Source(image, codes_of(anatomy.semantic), SPACING)
 
     def truth(self, step: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw semantic and instance truth, (P, I, R) at :data:`SPACING`, for the instance network."""

@@ -15,43 +15,52 @@ from spineps_rt.export.networks import build_semantic
 
 from training import folders, losses, patches, plans, spider
 from training.phantoms import PhantomPool
-from training.trainer import Trainer
+from training.trainer import Batch, Trainer
 
-PATCHES = ((8, 144, 112), (16, 112, 96), (24, 96, 80), (48, 80, 64))
-"""Training patches (R, I, P); all under 250,000 voxels, the last as wide as a tile of the runtime."""
-ODDS = (0.3, 0.35, 0.2, 0.15)
+PATCHES = ((8, 144, 112), (16, 112, 96), (24, 96, 80))
+"""Patches (R, I, P) of steps with two samples."""
+ODDS = (0.35, 0.4, 0.25)
+WIDE = (48, 96, 80)
+"""Patch of steps with one sample, as wide as a tile of the runtime: patients' slabs lie between zeros in it,
+as they do there, and phantoms show their transverse processes."""
+WIDE_ODDS = 0.35
+PHANTOM_ODDS = 0.35
+"""How often a sample is a phantom; the others are patients."""
 
 
-def batch(
-    real: list[spider.Case], pool: PhantomPool | None, seed: int, step: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw the batch of one step: a patient and a phantom, or two patients without phantoms."""
+def batch(real: list[spider.Case], pool: PhantomPool, seed: int, step: int) -> Batch:
+    """Draw the batch of one step: (N, 1, R, I, P) images and (N, R, I, P) codes."""
     rng = np.random.default_rng((seed, step))
-    shape = PATCHES[rng.choice(len(PATCHES), p=ODDS)]
-    case = real[rng.integers(len(real))]
-    sources = [patches.Source(case.image, case.codes, case.spacing)]
-    if pool is None:
-        other = real[rng.integers(len(real))]
-        sources.append(patches.Source(other.image, other.codes, other.spacing))
+    wide = rng.random() < WIDE_ODDS
+    shape = WIDE if wide else PATCHES[rng.choice(len(PATCHES), p=ODDS)]
+    drawn = [_sample(real, pool, shape, step, rng) for _ in range(1 if wide else 2)]
+    return torch.stack([image for image, _ in drawn])[:, None], torch.stack([code for _, code in drawn])
+
+
+def _sample(
+    real: list[spider.Case],
+    pool: PhantomPool,
+    shape: tuple[int, int, int],
+    step: int,
+    rng: np.random.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if rng.random() < PHANTOM_ODDS:
+        source = pool.source(step, rng)
     else:
-        sources.append(pool.source(step, rng))
-    images, codes = [], []
-    for source in sources:
-        if source.spacing[2] < 1.5 and rng.random() < 0.5:
-            source = patches.thick_slices(source, rng)  # noqa: PLW2901
+        case = real[rng.integers(len(real))]
+        source = patches.Source(case.image, case.codes, case.spacing)
+    if rng.random() < 0.45:
+        source = patches.thick_slices(source, rng)
+    while True:
         image, code = patches.draw(source, shape, plans.SPACING, rng)
-        while (image != 0).float().mean() < 0.03:  # a patch outside the volume teaches nothing
-            image, code = patches.draw(source, shape, plans.SPACING, rng)
-        images.append(patches.disturb(image, rng))
-        codes.append(code)
-    return torch.stack(images)[:, None], torch.stack(codes)
+        if (image != 0).float().mean() >= 0.03:  # a patch outside the volume teaches nothing
+            return patches.disturb(image, rng), code
 
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of SPIDER patients.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("training/work"), show_default=True)
 @click.option("--steps", type=int, default=6000, show_default=True)
-@click.option("--phantoms-from", type=int, default=0, show_default=True, help="Patients alone before.")
 @click.option("--peak", type=float, default=3e-3, show_default=True, help="Highest learning rate.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--threads", type=int, default=2, show_default=True)
@@ -60,7 +69,6 @@ def main(
     data: Path,
     work: Path,
     steps: int,
-    phantoms_from: int,
     peak: float,
     seed: int,
     threads: int,
@@ -77,8 +85,6 @@ def main(
     if warm:
         network.load_state_dict(folders.read_semantic(folders.CHECKPOINTS / "semantic"))
     trainer = Trainer(network, work / "semantic.pt", peak=peak, loss=losses.partial_loss)
-    if trainer.step < phantoms_from:
-        trainer.run(lambda step: batch(real, None, seed, step), phantoms_from)
     pool = PhantomPool(work / "phantoms", seed)
     trainer.run(lambda step: batch(real, pool, seed, step), steps)
     folders.write_semantic(folders.CHECKPOINTS / "semantic", trainer.average, len(real))

@@ -3,7 +3,9 @@
 Experts drew three things: vertebrae with their posterior elements, discs, and the canal with the cord. Each
 voxel therefore allows a *set* of classes rather than one; :data:`ALLOWED` says which. Two sharper sets are
 derived from geometry: what lies in front of the canal is vertebral body, what lies behind its front wall is
-arch or process. Around the rim between body and disc an endplate is allowed too, since experts drew none.
+arch or process. Experts drew no endplates and left the dark rim between body and disc unlabelled: there, and
+only there, an endplate is allowed too. They drew no sacrum either, but well above the lowest disc there is
+none.
 """
 
 from __future__ import annotations
@@ -23,15 +25,20 @@ HELD_OUT = (18, 52, 81, 146, 209)
 CLASS = {label: index for index, label in enumerate(L.SEMANTIC_CLASSES)}
 POSTERIOR = tuple(range(L.ARCUS, L.CORPUS))
 
-IGNORED, BACKGROUND, VERTEBRA, DISC, CANAL, CORPUS, BEHIND = range(7)
+IGNORED, BACKGROUND, VERTEBRA, DISC, CANAL, CORPUS, BEHIND, NOTHING = range(8)
 RIM = 8
 """Added to a code where an endplate is allowed too."""
 EXACT = 16
 """``EXACT + class`` allows that class alone (phantoms)."""
+SACRAL_CANAL = EXACT + len(L.SEMANTIC_CLASSES)
+"""Canal of phantoms within the sacrum: canal or nothing, since experts end it somewhere there."""
+ABOVE_SACRUM = 28
+"""Rows (26 mm) above the centre of the lowest disc that the sacrum's processes may reach."""
 
 _SETS: dict[int, tuple[int, ...]] = {
     IGNORED: L.SEMANTIC_CLASSES,
     BACKGROUND: (0, L.SACRUM),
+    NOTHING: (0,),
     VERTEBRA: (*POSTERIOR, L.CORPUS),
     DISC: (L.DISC,),
     CANAL: (L.CORD, L.CANAL),
@@ -41,12 +48,13 @@ _SETS: dict[int, tuple[int, ...]] = {
 
 
 def _allowed() -> np.ndarray:
-    table = np.zeros((EXACT + len(L.SEMANTIC_CLASSES), len(L.SEMANTIC_CLASSES)), bool)
+    table = np.zeros((SACRAL_CANAL + 1, len(L.SEMANTIC_CLASSES)), bool)
     for code, labels in _SETS.items():
         table[code, [CLASS[label] for label in labels]] = True
         table[code + RIM, [CLASS[label] for label in (*labels, L.ENDPLATE)]] = True
     for index in range(len(L.SEMANTIC_CLASSES)):
         table[EXACT + index, index] = True
+    table[SACRAL_CANAL, [0, CLASS[L.CANAL]]] = True
     return table
 
 
@@ -94,8 +102,18 @@ def encode(truth: np.ndarray) -> np.ndarray:
     cross[:, :, [0, 2]] = False
     near_disc = ndimage.binary_dilation(truth == 2, cross, iterations=2)
     near_bone = ndimage.binary_dilation((codes == CORPUS) | (codes == VERTEBRA), cross, iterations=2)
-    codes[near_disc & near_bone & (truth != 3)] += RIM
+    above = np.arange(truth.shape[1])[:, None] < _highest_sacrum(truth)
+    codes[(truth == 0) & above] = NOTHING
+    codes[near_disc & near_bone & (truth == 0)] += RIM
     return codes
+
+
+def _highest_sacrum(truth: np.ndarray) -> int:
+    """First row along I that may show sacrum, given expert labels."""
+    discs, count = ndimage.label(truth == 2)
+    large = 1 + np.flatnonzero(np.bincount(discs.ravel(), minlength=count + 1)[1:] > 300)
+    rows = [centre[1] for centre in ndimage.center_of_mass(discs > 0, discs, large)]
+    return max(0, round(max(rows, default=0.0)) - ABOVE_SACRUM)
 
 
 def _front_wall(canal: np.ndarray) -> np.ndarray:
