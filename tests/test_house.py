@@ -30,7 +30,7 @@ ROOMS = {
     "kernels": {"errors"},
     "engine": {"engines", "errors", "kernels"},
     "stages": {"engine", "errors", "kernels", "labels", "options", "volume"},
-    "report": {"errors", "labels", "outputs", "results", "stages", "volume"},
+    "report": {"errors", "kernels", "labels", "outputs", "results", "stages", "volume"},
     "phantom": {"errors", "kernels", "labels", "volume"},
 }
 """Room of the runtime -> what it may use beside itself, so that the data flows in one direction."""

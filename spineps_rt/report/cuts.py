@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spineps_rt.kernels.statistics import region_statistics
 from spineps_rt.labels import CORPUS, CORPUS_INNER, DISC_OFFSET, SACRUM_INSTANCE, VERTEBRAE
 
 _SMOOTHING_MM = 20.0
@@ -41,12 +42,9 @@ class Centreline:
     """Instance id -> centre of its body in voxels (P, I, R); of all its voxels where it has no body."""
 
 
-def _centres(
-    labels: np.ndarray, coordinates: tuple[np.ndarray, ...]
-) -> dict[int, tuple[float, float, float]]:
-    counts = np.bincount(labels)
-    sums = [np.bincount(labels, weights=axis) for axis in coordinates]
-    return {int(v): tuple(float(s[v] / counts[v]) for s in sums) for v in np.nonzero(counts)[0]}  # type: ignore[misc]
+def _centres(labels: np.ndarray) -> dict[int, tuple[float, float, float]]:
+    found = region_statistics(labels)
+    return {v: tuple(float(x) for x in found.centroids[v]) for v in found.present}  # type: ignore[misc]
 
 
 def find_centreline(semantic: np.ndarray, instances: np.ndarray, *, spacing: float) -> Centreline:
@@ -60,11 +58,8 @@ def find_centreline(semantic: np.ndarray, instances: np.ndarray, *, spacing: flo
     Returns:
         The centreline; the middle of the grid where the masks hold nothing.
     """
-    coordinates = np.nonzero(instances)
-    labels = instances[coordinates].astype(np.int64)
-    body = np.isin(semantic[coordinates], (CORPUS, CORPUS_INNER))
-    centres = _centres(labels, coordinates)
-    bodies = _centres(labels[body], tuple(axis[body] for axis in coordinates))
+    body = (semantic == CORPUS) | (semantic == CORPUS_INNER)
+    centres, bodies = _centres(instances), _centres(np.where(body, instances, 0))
     vertebrae = {v: bodies.get(v, c) for v, c in centres.items() if v in VERTEBRAE}
     nodes = [c for v, c in vertebrae.items() if v in bodies or v == SACRUM_INSTANCE]
     nodes += [c for v, c in centres.items() if v - DISC_OFFSET in VERTEBRAE]

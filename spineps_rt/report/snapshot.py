@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
+from spineps_rt.kernels.statistics import nonzero_box
 from spineps_rt.labels import ENDPLATE_STRUCTURES, STRUCTURES, VERTEBRAE
 from spineps_rt.report.colours import RGB, instance_colour, structure_colour
 from spineps_rt.report.cuts import Centreline, Cut, cut_along, find_centreline
@@ -25,7 +26,7 @@ from spineps_rt.report.drawing import (
     write_names,
     write_scale,
 )
-from spineps_rt.volume import Volume, reorient
+from spineps_rt.volume import Box, Volume, crop, reorient
 
 _HEIGHT = 960
 """Pixels of a panel; longer spines get more, up to :data:`_TALLEST`, so that their names stay legible."""
@@ -64,14 +65,15 @@ def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, capti
     Returns:
         A PNG file's bytes.
     """
-    turned = [reorient(volume, ("P", "I", "R")) for volume in (image, semantic, instances)]
+    box = _shown(semantic, instances)
+    turned = [reorient(crop(volume, box), ("P", "I", "R")) for volume in (image, semantic, instances)]
     spacing = turned[0].spacing
     arrays = tuple(volume.array for volume in turned)
     line = find_centreline(arrays[1], arrays[2], spacing=spacing[1])
     sagittal = cut_along(arrays, line.right, axis=2, spacing=spacing)  # type: ignore[arg-type]
     coronal = cut_along(arrays, line.posterior, axis=0, spacing=spacing)  # type: ignore[arg-type]
-    found = (arrays[1] > 0) | (arrays[2] > 0)
-    rows = _span(np.any(found, axis=(0, 2)), spacing[1], _ABOVE_MM, _ABOVE_MM)
+    found = nonzero_box(arrays[1] | arrays[2])
+    rows = _span(found[1] if found else None, arrays[1].shape[1], spacing[1], (_ABOVE_MM, _ABOVE_MM))
     side = _window(sagittal, rows, (_FRONT_MM, _BACK_MM))
     front = _window(coronal, rows, (_BESIDE_MM, _BESIDE_MM))
     height = (rows.stop - rows.start) * spacing[1]
@@ -91,8 +93,20 @@ def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, capti
     write_scale(panels[0][1], scale)
     page = _page(panels, caption, np.union1d(side.cut.semantic, front.cut.semantic))
     stream = io.BytesIO()
-    page.save(stream, format="PNG")
+    page.save(stream, format="PNG", compress_level=3)
     return stream.getvalue()
+
+
+def _shown(semantic: Volume, instances: Volume) -> Box:
+    """Box of both masks with more around it than any panel shows, so that the rest need not be turned."""
+    boxes = [b for b in (nonzero_box(semantic.array), nonzero_box(instances.array)) if b]
+    if not boxes:
+        return tuple(slice(0, n) for n in semantic.shape)  # type: ignore[return-value]
+    margins = [math.ceil(max(_ABOVE_MM, _BESIDE_MM, _FRONT_MM, _BACK_MM) / mm) + 1 for mm in semantic.spacing]
+    return tuple(  # type: ignore[return-value]
+        slice(max(min(b[a].start for b in boxes) - m, 0), min(max(b[a].stop for b in boxes) + m, n))
+        for a, (m, n) in enumerate(zip(margins, semantic.shape))
+    )
 
 
 @dataclass(frozen=True)
@@ -104,17 +118,18 @@ class _View:
     left: int
 
 
-def _span(present: np.ndarray, spacing: float, before: float, after: float) -> slice:
-    found = np.nonzero(present)[0]
-    if not len(found):
-        return slice(0, len(present))
-    start, stop = found[0] - round(before / spacing), found[-1] + 1 + round(after / spacing)
-    return slice(max(int(start), 0), min(int(stop), len(present)))
+def _span(found: slice | None, length: int, spacing: float, margins: tuple[float, float]) -> slice:
+    """Widen a range by margins in mm, within an axis of ``length`` voxels; None is the whole axis."""
+    if found is None:
+        return slice(0, length)
+    before, after = (round(mm / spacing) for mm in margins)
+    return slice(max(found.start - before, 0), min(found.stop + after, length))
 
 
 def _window(cut: Cut, rows: slice, margins: tuple[float, float]) -> _View:
-    shown = np.any((cut.semantic[rows] > 0) | (cut.instances[rows] > 0), axis=0)
-    columns = _span(shown, cut.spacing[1], *margins)
+    shown = np.flatnonzero(np.any(cut.semantic[rows] | cut.instances[rows], axis=0))
+    found = slice(int(shown[0]), int(shown[-1]) + 1) if len(shown) else None
+    columns = _span(found, cut.semantic.shape[1], cut.spacing[1], margins)
     part = replace(
         cut,
         image=cut.image[rows, columns],
