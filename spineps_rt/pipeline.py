@@ -162,18 +162,26 @@ class Pipeline:
         """Semantic mask, uint8, in the model's orientation and spacing, cleaned."""
         model, options = self.models.semantic, self.options.semantic
         with clock.stage("preprocess"):
-            padded = reorient(preprocess(image, self.options.preprocess), model.orientation)
-            prepared = rescale(padded, _target_spacing(model, padded.spacing), labels=False)
-            margin = self.options.preprocess.pad if options.skip_margin else 0
-            box = _inside(padded, prepared, margin)
+            prepared, box = self._prepare(image)
         with clock.stage("semantic"):
             answer = np.zeros(prepared.shape, np.uint8)
             answer[box] = predict_semantic(
                 prepared.array[box], self._semantic, step=options.step, progress=clock.fraction
             )
+            mask = prepared.with_array(answer)
+            del prepared, answer  # a large image is not needed any more
+            self._semantic.rest()
         with clock.stage("clean"):
-            mask = reorient(prepared.with_array(answer), _STAGE_ORIENTATION)
+            mask = reorient(mask, _STAGE_ORIENTATION)
             return mask.with_array(clean(mask.array, spacing=mask.spacing, options=options))
+
+    def _prepare(self, image: Volume) -> tuple[Volume, Box]:
+        """The scan in the model's orientation and spacing, and the box in it that the network is shown."""
+        model = self.models.semantic
+        padded = reorient(preprocess(image, self.options.preprocess), model.orientation)
+        prepared = rescale(padded, _target_spacing(model, padded.spacing), labels=False)
+        margin = self.options.preprocess.pad if self.options.semantic.skip_margin else 0
+        return prepared, _inside(padded, prepared, margin)
 
     def _predict_instances(self, semantic: Volume, clock: Clock) -> tuple[Volume, tuple[str, ...]]:
         """Vertebra mask, uint16, in PIR at the instance model's spacing, and what the stage has to say."""
@@ -187,6 +195,7 @@ class Pipeline:
                 limits=_limits(model),
                 options=self.options.instance,
             )
+            self._instance.rest()
         return mask.with_array(answer.instances), answer.warnings
 
     def _reconcile(self, masks: Sequence[np.ndarray], image: Volume) -> Reconciled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from spineps_rt import __version__
@@ -34,16 +35,15 @@ def write_outputs(result: Result, paths: OutputPaths) -> None:
         names=result.names,
     )
     image, semantic, instances = result.image, result.semantic, result.instances
+    with ThreadPoolExecutor(2) as pool:  # packing and drawing release the interpreter lock
+        masks = [pool.submit(encode_nifti, mask.array, like=image) for mask in (semantic, instances)]
+        snapshot = render_snapshot(image, semantic, instances, caption=caption)
+    models = {"models": [asdict(network) for network in result.networks]}
     items = [
-        (paths.semantic, encode_nifti(semantic.array, like=image)),
-        (paths.instances, encode_nifti(instances.array, like=image)),
-        (
-            paths.centroids,
-            points_json.to_json(
-                result.centroids, image, {"models": [asdict(network) for network in result.networks]}
-            ),
-        ),
-        (paths.snapshot, render_snapshot(image, semantic, instances, caption=caption)),
+        (paths.semantic, masks[0].result()),
+        (paths.instances, masks[1].result()),
+        (paths.centroids, points_json.to_json(result.centroids, image, models)),
+        (paths.snapshot, snapshot),
         (paths.record, run_record(result, files=[path.name for path in paths.all()])),
     ]
     new = not paths.semantic.parent.exists()

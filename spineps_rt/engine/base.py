@@ -76,6 +76,9 @@ class Engine(ABC):
             answer[i] = self._infer_one(batch[i : i + 1])[0]
         return answer
 
+    def rest(self) -> None:  # noqa: B027 (a back end that keeps nothing between runs has nothing to give)
+        """Give back what only a running network needs; the next run takes it again by itself."""
+
     def close(self) -> None:
         """Give the session's memory back; a closed engine runs nothing more."""
         self._open = False

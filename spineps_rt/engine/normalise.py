@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from spineps_rt.errors import ContractError, NotFiniteError
@@ -19,11 +21,11 @@ def normalise(image: np.ndarray, scheme: str) -> np.ndarray:
     float16 cannot hold is clipped to its largest value, where TPTBox lets it become infinite.
 
     Args:
-        image: Any shape and real dtype.
+        image: Any shape of at least one axis and any real dtype.
         scheme: ``zscore``.
 
     Returns:
-        float32, a new array of the same shape.
+        float32, a new array of the same shape, C-contiguous.
 
     Raises:
         ContractError: The scheme is unknown.
@@ -36,12 +38,17 @@ def normalise(image: np.ndarray, scheme: str) -> np.ndarray:
         raise NotFiniteError(
             "The image holds NaN or infinity; repair or convert it again before segmenting it."
         )
-    normal = _rounded(image)
-    mean, deviation = normal.mean(dtype=np.float64), normal.std(dtype=np.float64)
-    normal -= np.float32(mean)
-    normal /= np.float32(max(deviation, _SMALLEST_DEVIATION))
-    return _rounded(normal)
+    normal = np.array(image, np.float32, order="C")
+    slabs = list(normal)  # views: what is temporary is one slab long
+    for slab in slabs:
+        slab[...] = _rounded(slab)
+    mean = sum(float(slab.sum(dtype=np.float64)) for slab in slabs) / normal.size
+    squares = sum(float(np.square(slab - mean, dtype=np.float64).sum()) for slab in slabs)
+    deviation = math.sqrt(squares / normal.size)
+    for slab in slabs:
+        slab[...] = _rounded((slab - np.float32(mean)) / np.float32(max(deviation, _SMALLEST_DEVIATION)))
+    return normal
 
 
 def _rounded(image: np.ndarray) -> np.ndarray:
-    return np.clip(image, -_LARGEST, _LARGEST).astype(np.float16).astype(np.float32)
+    return np.clip(image, -_LARGEST, _LARGEST).astype(np.float16)

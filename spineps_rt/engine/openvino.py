@@ -47,14 +47,20 @@ class OpenVinoEngine(Engine):
                 f"OpenVINO cannot open model {model.name!r} ({model.folder}): {error}"
             ) from error
         super().__init__(model, provider="OpenVINO CPU f32")
-        self._request: Any = self._compiled.create_infer_request()
+        self._request: Any = None
 
     def _signature(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         return _specs(self._compiled.inputs), _specs(self._compiled.outputs)
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
+        if self._request is None:  # it holds the network's activations
+            self._request = self._compiled.create_infer_request()
         # The input is read in place; the output is copied, because the request reuses its own.
         return self._request.infer([batch], share_inputs=True)[0]
+
+    def rest(self) -> None:
+        """Release the activations."""
+        self._request = None
 
     def close(self) -> None:
         """Release the compiled model."""

@@ -44,8 +44,8 @@ def predict_semantic(
     if image.ndim != 3:
         raise ContractError(f"An image of shape {image.shape} came; expected three axes.")
     box = bounding_box(image != 0)
-    tensor = np.ascontiguousarray(image[box].transpose(model.axis_order))
-    classes = sliding_window(engine, normalise(tensor, model.normalisation), step=step, progress=progress)
+    tensor = normalise(image[box].transpose(model.axis_order), model.normalisation)
+    classes = sliding_window(engine, tensor, step=step, progress=progress)
     labels = np.zeros(image.shape, np.uint8)
     labels[box] = model.label_table[classes].transpose(np.argsort(model.axis_order))
     return labels
