@@ -146,8 +146,9 @@ def encode_nifti(array: np.ndarray, *, like: Volume, compress: bool = True) -> b
     header["descrip"] = f"spineps-rt {__version__}".encode()
     _place(header, like)
     header.set_xyzt_units("mm")
-    voxels = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes(order="F")
-    pieces = (header.binaryblock, bytes(4), voxels)  # four zero bytes: no extension follows
+    few = (array[:, :, k : k + 8] for k in range(0, array.shape[2], 8))  # eight slices at a time
+    voxels = (part.astype(part.dtype.newbyteorder("<"), copy=False).tobytes(order="F") for part in few)
+    pieces = chain((header.binaryblock, bytes(4)), voxels)  # four zero bytes: no extension follows
     return files.packed(pieces) if compress else b"".join(pieces)
 
 

@@ -21,6 +21,7 @@ from spineps_rt.engine import (
     resolve_models,
 )
 from spineps_rt.errors import EmptyImageError, GeometryError, NoSpineError, NotFiniteError
+from spineps_rt.kernels.statistics import region_statistics
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
 from spineps_rt.nifti import read_nifti
 from spineps_rt.options import Options
@@ -121,36 +122,27 @@ class Pipeline:
         with clock.stage("read"):
             image, source = _read(scan)
             _check(image, self.models.semantic, any_plane=self.options.any_plane)
-        semantic = self._predict_semantic(image, clock)
-        instances, warnings = self._predict_instances(semantic, clock)
-        with clock.stage("resample"):
-            # SPINEPS knows two kinds of body until here; only the networks tell them apart.
-            one_body = np.where(semantic.array == CORPUS_INNER, CORPUS, semantic.array)
-            masks = [
-                resample_to(m, image, labels=True).array for m in (semantic.with_array(one_body), instances)
-            ]
+        masks, warnings = self._masks(image, clock)
         with clock.stage("reconcile"):
             final = self._reconcile(masks, image)
+            del masks
         with clock.stage("labeling"):
             levels = name_levels(final.instances, image.affine, self.options.labeling)
             if levels.removed:
                 final.semantic[np.isin(final.instances, levels.removed)] = 0
         with clock.stage("points"):
             centres = centroids(final.semantic, levels.instances)
-        voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
+            voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
+            volumes = [_volumes(mask, voxel_ml) for mask in (levels.instances, final.semantic)]
+        doubts = _doubts(source.name, self.models.semantic)
         return Result(
             image=image,
             semantic=image.with_array(final.semantic),
             instances=image.with_array(levels.instances),
             centroids=centres,
-            volumes=_volumes(levels.instances, voxel_ml),
-            structure_volumes=_volumes(final.semantic, voxel_ml),
-            warnings=(
-                *_doubts(source.name, self.models.semantic),
-                *warnings,
-                *final.warnings,
-                *levels.warnings,
-            ),
+            volumes=volumes[0],
+            structure_volumes=volumes[1],
+            warnings=(*doubts, *warnings, *final.warnings, *levels.warnings),
             anatomical=levels.anatomical,
             stages=tuple(clock.stages),
             networks=tuple(_network(engine) for engine in (self._semantic, self._instance)),
@@ -158,9 +150,18 @@ class Pipeline:
             options=self.options,
         )
 
+    def _masks(self, image: Volume, clock: Clock) -> tuple[list[np.ndarray], tuple[str, ...]]:
+        """Both networks' masks on the scan's grid, and what there is to say about them."""
+        semantic = self._predict_semantic(image, clock)
+        instances, warnings = self._predict_instances(semantic, clock)
+        with clock.stage("resample"):
+            # SPINEPS knows two kinds of body until here; only the networks tell them apart.
+            one_body = semantic.with_array(np.where(semantic.array == CORPUS_INNER, CORPUS, semantic.array))
+            return [resample_to(m, image, labels=True).array for m in (one_body, instances)], warnings
+
     def _predict_semantic(self, image: Volume, clock: Clock) -> Volume:
         """Semantic mask, uint8, in the model's orientation and spacing, cleaned."""
-        model, options = self.models.semantic, self.options.semantic
+        options = self.options.semantic
         with clock.stage("preprocess"):
             prepared, box = self._prepare(image)
         with clock.stage("semantic"):
@@ -270,8 +271,8 @@ def _limits(model: InstanceModel) -> InstanceLimits:
 
 
 def _volumes(mask: np.ndarray, voxel_ml: float) -> dict[int, float]:
-    counts = np.bincount(mask.ravel())
-    return {int(label): float(counts[label]) * voxel_ml for label in np.nonzero(counts)[0] if label}
+    found = region_statistics(mask)
+    return {label: float(found.sizes[label]) * voxel_ml for label in found.present}
 
 
 def _doubts(name: str, model: SemanticModel) -> list[str]:

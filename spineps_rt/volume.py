@@ -80,10 +80,26 @@ def reorient(volume: Volume, codes: Sequence[str]) -> Volume:
     Raises:
         ContractError: The codes are no orientation.
     """
+    view = turned(volume, codes)
+    return Volume(np.ascontiguousarray(view.array), view.affine, volume.header)
+
+
+def turned(volume: Volume, codes: Sequence[str]) -> Volume:
+    """As :func:`reorient`, but the array is a view of the volume's own and lies in memory as that does.
+
+    Args:
+        volume: Any orientation.
+        codes: The axis codes wanted.
+
+    Returns:
+        The volume; nothing is copied.
+
+    Raises:
+        ContractError: The codes are no orientation.
+    """
     transform = geometry.reorientation(volume.affine, tuple(codes))  # type: ignore[arg-type]
     _, affine = geometry.reoriented(volume.shape, volume.affine, transform)
-    array = orientations.apply_orientation(volume.array, transform)
-    return Volume(np.ascontiguousarray(array), affine, volume.header)
+    return Volume(orientations.apply_orientation(volume.array, transform), affine, volume.header)
 
 
 def crop(volume: Volume, box: Box) -> Volume:

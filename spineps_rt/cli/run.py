@@ -119,6 +119,7 @@ def _segment_all(
             progress.clear()
         if not quiet:
             click.echo(closing_table(result, paths))
+        del result  # the next scan needs its memory
     return failures
 
 

@@ -86,7 +86,7 @@ def _smooth_labels(labels: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarra
         )
         window = np.s_[y0:y1, x0:x1]
         won = np.asarray(share) > best[window]
-        np.copyto(best[window], share, where=won)
+        np.copyto(best[window], np.asarray(share), where=won)
         answer[window][won] = place
     return present, answer
 

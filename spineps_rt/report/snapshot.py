@@ -26,7 +26,7 @@ from spineps_rt.report.drawing import (
     write_names,
     write_scale,
 )
-from spineps_rt.volume import Box, Volume, crop, reorient
+from spineps_rt.volume import Volume, turned
 
 _HEIGHT = 960
 """Pixels of a panel; longer spines get more, up to :data:`_TALLEST`, so that their names stay legible."""
@@ -65,15 +65,13 @@ def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, capti
     Returns:
         A PNG file's bytes.
     """
-    box = _shown(semantic, instances)
-    turned = [reorient(crop(volume, box), ("P", "I", "R")) for volume in (image, semantic, instances)]
-    spacing = turned[0].spacing
-    arrays = tuple(volume.array for volume in turned)
+    views = [turned(volume, ("P", "I", "R")) for volume in (image, semantic, instances)]
+    spacing = views[0].spacing
+    arrays = tuple(volume.array for volume in views)
     line = find_centreline(arrays[1], arrays[2], spacing=spacing[1])
     sagittal = cut_along(arrays, line.right, axis=2, spacing=spacing)  # type: ignore[arg-type]
     coronal = cut_along(arrays, line.posterior, axis=0, spacing=spacing)  # type: ignore[arg-type]
-    found = nonzero_box(arrays[1] | arrays[2])
-    rows = _span(found[1] if found else None, arrays[1].shape[1], spacing[1], (_ABOVE_MM, _ABOVE_MM))
+    rows = _span(_rows(arrays[1], arrays[2]), arrays[1].shape[1], spacing[1], (_ABOVE_MM, _ABOVE_MM))
     side = _window(sagittal, rows, (_FRONT_MM, _BACK_MM))
     front = _window(coronal, rows, (_BESIDE_MM, _BESIDE_MM))
     height = (rows.stop - rows.start) * spacing[1]
@@ -97,16 +95,10 @@ def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, capti
     return stream.getvalue()
 
 
-def _shown(semantic: Volume, instances: Volume) -> Box:
-    """Box of both masks with more around it than any panel shows, so that the rest need not be turned."""
-    boxes = [b for b in (nonzero_box(semantic.array), nonzero_box(instances.array)) if b]
-    if not boxes:
-        return tuple(slice(0, n) for n in semantic.shape)  # type: ignore[return-value]
-    margins = [math.ceil(max(_ABOVE_MM, _BESIDE_MM, _FRONT_MM, _BACK_MM) / mm) + 1 for mm in semantic.spacing]
-    return tuple(  # type: ignore[return-value]
-        slice(max(min(b[a].start for b in boxes) - m, 0), min(max(b[a].stop for b in boxes) + m, n))
-        for a, (m, n) in enumerate(zip(margins, semantic.shape))
-    )
+def _rows(*masks: np.ndarray) -> slice | None:
+    """Rows (axis 1) from the first to the last that a mask holds; None where all are empty."""
+    found = [box[1] for box in map(nonzero_box, masks) if box]
+    return slice(min(s.start for s in found), max(s.stop for s in found)) if found else None
 
 
 @dataclass(frozen=True)
