@@ -132,19 +132,19 @@ class Pipeline:
         with clock.stage("reconcile"):
             final = self._reconcile(masks, image)
         with clock.stage("labeling"):
-            levels = name_levels(final.instances, image.affine, self.options.labeling)
-            if levels.removed:
-                final.semantic[np.isin(final.instances, levels.removed)] = 0
+            levels = name_levels(
+                final.semantic, final.instances, affine=image.affine, options=self.options.labeling
+            )
         with clock.stage("points"):
-            centres = centroids(final.semantic, levels.instances)
+            centres = centroids(levels.semantic, levels.instances)
         voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
         return Result(
             image=image,
-            semantic=image.with_array(final.semantic),
+            semantic=image.with_array(levels.semantic),
             instances=image.with_array(levels.instances),
             centroids=centres,
             volumes=_volumes(levels.instances, voxel_ml),
-            structure_volumes=_volumes(final.semantic, voxel_ml),
+            structure_volumes=_volumes(levels.semantic, voxel_ml),
             warnings=(
                 *_doubts(source.name, self.models.semantic),
                 *warnings,
