@@ -118,3 +118,21 @@ def test_a_fragment_of_the_sacrum_is_no_l5():
     assert levels.anatomical
     assert np.array_equal(levels.instances == 24, mask == 5)
     assert (levels.instances[mask == 6] == 0).all()
+
+
+@pytest.mark.parametrize("shift", [0, -3])
+def test_ids_beyond_25_count_on(shift):
+    mask = column(7)
+    numbers = np.array([0, 0, 20, 21, 22, 23, 24, 25, 34])  # as if the topmost had been 20
+    renumbered = mask.copy()
+    for offset in (0, 100, 200):
+        for old in range(2, 9):
+            renumbered[mask == offset + old] = offset + numbers[old]
+    if shift:  # the numbers of two vertebrae are free, between the second and the third
+        for offset in (0, 100, 200):
+            renumbered[np.isin(renumbered, (offset + 20, offset + 21))] -= np.uint16(-shift)
+    levels = named(renumbered)
+    assert levels.anatomical
+    found = [int(levels.instances[6, 4 + 14 * k, 6]) for k in range(7)]
+    assert found == [18 + shift, 19 + shift, 20, 21, 22, 23, 24]
+    assert [int(levels.instances[6, 15 + 14 * k, 6]) for k in range(7)] == [100 + v for v in found]
