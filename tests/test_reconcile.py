@@ -71,8 +71,13 @@ def test_axis_order_does_not_matter(codes):
     np.testing.assert_array_equal(turned(result.instances, codes, back=True), expected.instances)
 
 
-def test_what_came_is_not_written_to():
+@pytest.mark.parametrize("filled", [False, True])
+def test_what_came_is_not_written_to(filled):
     c, same = column(), column()
+    for one in (c, same):
+        one.instances[0, 3, 0] = 11  # outside the semantic mask
+        if filled:  # up to its corners, so that its box is the whole array
+            one.semantic[0, 0, 0] = one.semantic[-1, -1, -1] = labels.CANAL
     run(c.semantic, c.instances)
     np.testing.assert_array_equal(c.semantic, same.semantic)
     np.testing.assert_array_equal(c.instances, same.instances)

@@ -70,8 +70,8 @@ def reconcile(
     if box is None:
         raise NoSpineError("the semantic mask is empty: no spine was found in the field of view")
     turn = tuple(slice(None, None, sign) for sign in signs)
-    sem = np.ascontiguousarray(semantic[box].transpose(axes)[turn], dtype=np.uint8)
-    inst = np.ascontiguousarray(instances[box].transpose(axes)[turn], dtype=np.uint16)
+    sem = np.array(semantic[box].transpose(axes)[turn], np.uint8, order="C")
+    inst = np.array(instances[box].transpose(axes)[turn], np.uint16, order="C")
     # SPINEPS sorts along axis 1 of the array that came, whatever that axis is
     height = 1 if options.split_top_by_height else axes.index(1)
     sign = 1 if options.split_top_by_height else signs[height]
