@@ -170,7 +170,7 @@ def test_two_missing_bodies_leave_two_numbers_free():
     assert [result.instances[6, 6 + 10 * k, 4] for k in (0, 1, 2, 5, 6, 7)] == [2, 3, 4, 7, 8, 9]
 
 
-@pytest.mark.parametrize("case", ["fragment", "close", "one disc", "few", "sacrum"])
+@pytest.mark.parametrize("case", ["fragment", "close", "one disc", "few", "sacrum", "arch"])
 def test_other_pairs_of_discs_are_no_gap(case):
     c = tall_column(3 if case == "few" else 6, without=(1,) if case == "few" else (2,))
     discs = c.semantic == labels.DISC
@@ -184,6 +184,8 @@ def test_other_pairs_of_discs_are_no_gap(case):
         c.semantic[:, 30:34][discs[:, 30:34]] = 0
     if case == "sacrum":
         c.semantic[0, 30, 0] = labels.SACRUM
+    if case == "arch":  # of the vertebra whose body is missing
+        c.semantic[10:12, 24:29, 3:5], c.instances[10:12, 24:29, 3:5] = labels.ARCUS, 9
     assert gaps.missing_bodies(c.semantic, c.instances, order.from_top(c.instances)) == {}
 
 

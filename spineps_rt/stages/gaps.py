@@ -23,7 +23,8 @@ def missing_bodies(
     """Find where vertebrae are missing between two others.
 
     Two things must say the same number: the discs between the two bodies, and the way between these in terms
-    of the usual way from body to body around there. Nothing is looked for below the sacrum's upper rim.
+    of the usual way from body to body around there. Nothing is looked for below the sacrum's upper rim, nor
+    where an instance without a body lies between: that one has its number.
 
     Args:
         semantic: uint8, 3-D, in P, I, R order.
@@ -44,8 +45,9 @@ def missing_bodies(
     found = {}
     for k, (above, top) in enumerate(heights[:-1]):
         near = np.concatenate([ways[max(k - NEIGHBOURS, 0) : k], ways[k + 1 : k + 1 + NEIGHBOURS]])
-        bottom = heights[k + 1][1]
-        if len(near) < NEIGHBOURS or bottom > floor:
+        below, bottom = heights[k + 1]
+        between = from_top.index(below) - from_top.index(above) - 1  # an arch counts already
+        if len(near) < NEIGHBOURS or bottom > floor or between:
             continue
         usual = float(np.median(near))
         levels = _levels([height for height in discs if top < height < bottom], APART * usual)
