@@ -86,7 +86,10 @@ VERTEBRAE: dict[int, str] = {
 VERTEBRA_IDS: dict[str, int] = {name: number for number, name in VERTEBRAE.items()}
 """Level name -> instance id."""
 
-LEVEL_ORDER: tuple[int, ...] = (*range(1, 20), 28, *range(20, 27))
+SPARE_INSTANCES: tuple[int, ...] = tuple(range(34, 40))
+"""Ids that name no level, for vertebrae beyond the 25th: more than a spine has, so some of them are none."""
+
+LEVEL_ORDER: tuple[int, ...] = (*range(1, 20), 28, *range(20, 26), *SPARE_INSTANCES, SACRUM_INSTANCE)
 """Instance ids from the head downwards, T13 between T12 and L1."""
 
 

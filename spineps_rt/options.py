@@ -75,6 +75,24 @@ class ReconcileOptions:
     """Move posterior elements that got their neighbour's instance."""
     first_vertebra: int = 2
     """Instance id of the topmost vertebra; C2, because the embedded models know no C1."""
+    split_top_by_height: bool = True
+    """Look for a topmost vertebra that is in two instances at the top. SPINEPS looks at the start of the
+    input's second axis, which is the top in few orientations; elsewhere it may join two vertebrae."""
+    grow_from_bone_only: bool = False
+    """Let instances grow into uncovered bone from bone alone. SPINEPS lets the lowest-numbered one grow from
+    discs and canal too, in the first of two rounds."""
+    gap_for_missing_body: bool = True
+    """Where two discs and no body lie between two vertebrae, leave a number free, so that the names beyond
+    stay right. SPINEPS counts on and gives both discs one id."""
+    spare_sacrum_id: bool = True
+    """Number no vertebra 26, which is the sacrum, nor with another id that means something else. SPINEPS
+    counts on into these."""
+    discs_above_first_body: bool = True
+    """Give discs and endplates above all bodies the id before the topmost vertebra's. SPINEPS gives endplates
+    the topmost vertebra's, and where a sacrum is in view both the sacrum's."""
+    keep_contested_endplates: bool = True
+    """Let only the vertebrae above and below an endplate say whether it is inferior or superior. SPINEPS
+    deletes endplate voxels that another vertebra reaches first."""
 
 
 COUNT_FROM = ("sacrum", "top")
@@ -112,3 +130,18 @@ class Options:
     engine: EngineOptions = field(default_factory=EngineOptions)
     any_plane: bool = False
     """Accept slices in another plane than the model's (SPINEPS ``ignore_compatibility_issues``)."""
+
+
+AS_SPINEPS = Options(
+    semantic=SemanticOptions(skip_margin=False),
+    reconcile=ReconcileOptions(
+        split_top_by_height=False,
+        grow_from_bone_only=False,
+        gap_for_missing_body=False,
+        spare_sacrum_id=False,
+        discs_above_first_body=False,
+        keep_contested_endplates=False,
+    ),
+    labeling=LabelingOptions("top"),
+)
+"""Every departure from SPINEPS 2.1.3 taken back (docs/parity.md); only its bias correction is missing."""

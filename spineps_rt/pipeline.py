@@ -127,22 +127,24 @@ class Pipeline:
             final = self._reconcile(masks, image)
             del masks
         with clock.stage("labeling"):
-            levels = name_levels(final.instances, image.affine, self.options.labeling)
-            if levels.removed:
-                final.semantic[np.isin(final.instances, levels.removed)] = 0
+            levels = name_levels(
+                final.semantic, final.instances, affine=image.affine, options=self.options.labeling
+            )
         with clock.stage("points"):
-            centres = centroids(final.semantic, levels.instances)
+            centres = centroids(levels.semantic, levels.instances)
             voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
-            volumes = [_volumes(mask, voxel_ml) for mask in (levels.instances, final.semantic)]
+            notes = final.warnings
+            del final
+            volumes = [_volumes(mask, voxel_ml) for mask in (levels.instances, levels.semantic)]
         doubts = _doubts(source.name, self.models.semantic)
         return Result(
             image=image,
-            semantic=image.with_array(final.semantic),
+            semantic=image.with_array(levels.semantic),
             instances=image.with_array(levels.instances),
             centroids=centres,
             volumes=volumes[0],
             structure_volumes=volumes[1],
-            warnings=(*doubts, *warnings, *final.warnings, *levels.warnings),
+            warnings=(*doubts, *warnings, *notes, *levels.warnings),
             anatomical=levels.anatomical,
             stages=tuple(clock.stages),
             networks=tuple(_network(engine) for engine in (self._semantic, self._instance)),

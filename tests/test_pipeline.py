@@ -22,7 +22,7 @@ from spineps_rt.errors import (
     NotFiniteError,
 )
 from spineps_rt.nifti import read_nifti
-from spineps_rt.options import DEVICES, EngineOptions, LabelingOptions, Options, SemanticOptions
+from spineps_rt.options import AS_SPINEPS, DEVICES, EngineOptions, Options
 from spineps_rt.pipeline import Pipeline, segment
 from spineps_rt.volume import Volume, reorient
 
@@ -209,7 +209,7 @@ def test_whole_way_equals_spineps_where_the_networks_answer_alike(tmp_path, monk
     tiny_models.write_instance(tmp_path / "instance", spacing=(0.75, 0.75, 1.65), **limits)
     monkeypatch.setattr("spineps_rt.pipeline.predict_semantic", semantic_network)
     monkeypatch.setattr("spineps_rt.pipeline.predict_cutouts", instance_network)
-    options = replace(OPTIONS, labeling=LabelingOptions("top"), semantic=SemanticOptions(skip_margin=False))
+    options = replace(AS_SPINEPS, engine=OPTIONS.engine)
     result = segment(GOLDEN / "sub-phantom_T2w.nii.gz", model=tmp_path, options=options)
     assert len(asked) == len(recorded["cuts"])
     assert np.array_equal(result.semantic.array, voxels("sub-phantom_mod-T2w_seg-spine_msk.nii.gz"))

@@ -8,8 +8,8 @@ from spineps_rt.labels import SEMANTIC_CLASSES, STRUCTURES
 
 SPACING = (0.9375, 0.9375, 1.8)
 """Voxel spacing (mm) along P, I, R."""
-PATCH = (48, 128, 128)
-"""Tile in network order R, I, P: 86 x 120 x 120 mm, wide enough for the slices of a sagittal protocol, and as
+PATCH = (48, 112, 128)
+"""Tile in network order R, I, P: 86 x 105 x 120 mm, wide enough for the slices of a sagittal protocol, and as
 small as memory wants it."""
 FEATURES = (16, 32, 64, 96, 128)
 KERNELS = ((1, 3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 
 import numpy as np
@@ -51,6 +52,10 @@ class Engine(ABC):
     def _run(self, batch: np.ndarray) -> np.ndarray:
         """Run one batch of the graph's own static shape; the answer belongs to the caller."""
 
+    def _run_borrowed(self, batch: np.ndarray) -> np.ndarray:
+        """As :meth:`_run`, but the answer may lie in the engine's own memory."""
+        return self._run(batch)
+
     def infer(self, batch: np.ndarray) -> np.ndarray:
         """Run the network.
 
@@ -67,17 +72,32 @@ class Engine(ABC):
             EngineError: The engine is closed or failed while running.
         """
         self._check(batch)
-        first = self._infer_one(batch[:1])
+        first = self._infer_one(batch[:1], self._run)
         if len(batch) == 1:
             return first
         answer = np.empty((len(batch), *first.shape[1:]), first.dtype)
         answer[0] = first[0]
         for i in range(1, len(batch)):
-            answer[i] = self._infer_one(batch[i : i + 1])[0]
+            answer[i] = self._infer_one(batch[i : i + 1], self._run)[0]
         return answer
 
     def rest(self) -> None:  # noqa: B027 (a back end that keeps nothing between runs has nothing to give)
         """Give back what only a running network needs; the next run takes it again by itself."""
+
+    def borrow(self, sample: np.ndarray) -> np.ndarray:
+        """Run the network on one sample; as :meth:`infer`, but the answer may lie in the engine's own memory.
+
+        Args:
+            sample: (1, ...) of the manifest's input dtype.
+
+        Returns:
+            (1, ...) of the manifest's output dtype, to be read before the next call of any method.
+
+        Raises:
+            ContractError, NotFiniteError, EngineError: As :meth:`infer`.
+        """
+        self._check(sample)
+        return self._infer_one(sample[:1], self._run_borrowed)
 
     def close(self) -> None:
         """Give the session's memory back; a closed engine runs nothing more."""
@@ -105,9 +125,9 @@ class Engine(ABC):
                 f"A batch of {batch.dtype} came; model {self.model.name!r} takes {spec.dtype}."
             )
 
-    def _infer_one(self, batch: np.ndarray) -> np.ndarray:
+    def _infer_one(self, batch: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         try:
-            answer = self._run(np.ascontiguousarray(batch))
+            answer = run(np.ascontiguousarray(batch))
         except Exception as error:
             raise EngineError(f"{self.provider} failed on model {self.model.name!r}: {error}") from error
         spec = self.model.output

@@ -53,14 +53,17 @@ class OpenVinoEngine(Engine):
         return _specs(self._compiled.inputs), _specs(self._compiled.outputs)
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        if self._request is None:  # it holds the network's activations
+        return self._run_borrowed(batch).copy()
+
+    def _run_borrowed(self, batch: np.ndarray) -> np.ndarray:
+        if self._request is None:
             self._request = self._compiled.create_infer_request()
-        # The input is read in place; the output is copied, because the request reuses its own.
-        return self._request.infer([batch], share_inputs=True)[0]
+        return self._request.infer([batch], share_inputs=True, share_outputs=True)[0]
 
     def rest(self) -> None:
         """Release the activations."""
         self._request = None
+        self._compiled.release_memory()
 
     def close(self) -> None:
         """Release the compiled model."""

@@ -66,7 +66,7 @@ def sliding_window(
     if progress:
         progress(0, len(tiles))
     for count, tile in enumerate(tiles, 1):
-        logits = engine.infer(_cut(image, plan, tile).astype(model.input.dtype, copy=False))[0]
+        logits = engine.borrow(_cut(image, plan, tile).astype(model.input.dtype, copy=False))[0]
         logits = logits.astype(np.float32, copy=False)
         if len(tiles) == 1:
             finalise(logits, padded, (0, 0, 0), plan.padded)

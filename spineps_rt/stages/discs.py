@@ -11,25 +11,24 @@ from spineps_rt.errors import NoSpineError
 from spineps_rt.kernels import components, relabel, statistics
 
 PLATES = (labels.ENDPLATE, labels.ENDPLATE_SUPERIOR, labels.ENDPLATE_INFERIOR)
-T13 = 28
 
 NOWHERE = -np.inf
 """Height of an instance without a body: above everything. SPINEPS takes 0, to the same effect."""
 
 
 def attach_discs(
-    semantic: np.ndarray, instances: np.ndarray, heights: dict[int, float]
+    semantic: np.ndarray, instances: np.ndarray, heights: dict[int, float], *, above_first: bool = True
 ) -> tuple[np.ndarray, list[str]]:
     """Write ``DISC_OFFSET + v`` into every disc component below vertebra v.
 
     A disc above all bodies gets the id before the topmost vertebra's. Where an instance has no body (the
-    sacrum never has one) such a disc gets that instance's id, as in SPINEPS 2.1.3
-    (``add_ivd_ep_vert_label``).
+    sacrum never has one), SPINEPS 2.1.3 (``add_ivd_ep_vert_label``) gives such a disc that instance's id.
 
     Args:
         semantic: uint8, 3-D, in P, I, R order.
         instances: uint16, same shape, final vertebra ids.
-        heights: From :func:`body_heights`.
+        heights: From :func:`body_heights`, and those of missing bodies.
+        above_first: Leave instances without a body aside; else as SPINEPS.
 
     Returns:
         New instance mask, and what a reader should know about it.
@@ -37,9 +36,9 @@ def attach_discs(
     ids, centres = _components(semantic, (labels.DISC,))
     if not centres:
         return instances.copy(), []
-    mapping = {}
+    mapping, known = {}, _with_body(heights) if above_first else heights
     for component, height in centres.items():
-        owner = min(heights) - 1 if height < min(heights.values()) else _above(heights, height)
+        owner = min(known) - 1 if height < min(known.values()) else _above(known, height)
         mapping[component] = labels.DISC_OFFSET + owner if owner else 0
     counts = Counter(mapping.values())
     notes = []
@@ -50,16 +49,21 @@ def attach_discs(
     return _written(instances, ids, mapping), notes
 
 
-def attach_plates(semantic: np.ndarray, instances: np.ndarray, heights: dict[int, float]) -> np.ndarray:
+def attach_plates(
+    semantic: np.ndarray, instances: np.ndarray, heights: dict[int, float], *, above_first: bool = True
+) -> np.ndarray:
     """Write ``ENDPLATE_OFFSET + v`` into every endplate component below the centre of vertebra v's body.
 
-    Where the model already tells superior from inferior endplates, they get the vertebra's own id, superior
-    ones that of the vertebra below (SPINEPS 2.1.3 ``add_ivd_ep_vert_label``).
+    One above all bodies gets the id before the topmost vertebra's, as the disc there does; SPINEPS 2.1.3
+    (``add_ivd_ep_vert_label``) gives it the topmost vertebra's, or that of an instance without a body (the
+    sacrum never has one). Where the model already tells superior from inferior endplates, they get the
+    vertebra's own id, superior ones that of the vertebra below, as in SPINEPS.
 
     Args:
         semantic: uint8, 3-D, in P, I, R order.
         instances: uint16, same shape, final vertebra ids.
-        heights: From :func:`body_heights`.
+        heights: From :func:`body_heights`, and those of missing bodies.
+        above_first: As in :func:`attach_discs`.
 
     Returns:
         A new instance mask.
@@ -67,11 +71,16 @@ def attach_plates(semantic: np.ndarray, instances: np.ndarray, heights: dict[int
     ids, centres = _components(semantic, PLATES)
     if not centres:
         return instances.copy()
-    if not is_split(semantic):
-        mapping = {c: labels.ENDPLATE_OFFSET + _above(heights, height) for c, height in centres.items()}
+    known = _with_body(heights) if above_first else heights
+    if is_split(semantic):
+        superior = statistics.joint_counts(ids, semantic)[:, labels.ENDPLATE_SUPERIOR] > 0
+        mapping = {c: _below(known, h) if superior[c] else _above(known, h) for c, h in centres.items()}
         return _written(instances, ids, mapping)
-    superior = statistics.joint_counts(ids, semantic)[:, labels.ENDPLATE_SUPERIOR] > 0
-    mapping = {c: _below(heights, h) if superior[c] else _above(heights, h) for c, h in centres.items()}
+    mapping = {}
+    for component, height in centres.items():
+        higher = above_first and height < min(known.values())
+        owner = min(known) - 1 if higher else _above(known, height)
+        mapping[component] = labels.ENDPLATE_OFFSET + owner if owner else 0
     return _written(instances, ids, mapping)
 
 
@@ -94,7 +103,7 @@ def body_heights(semantic: np.ndarray, instances: np.ndarray) -> dict[int, float
         NoSpineError: There is no vertebra.
     """
     present = statistics.region_statistics(instances).present
-    vertebrae = [i for i in present if i <= labels.SACRUM_INSTANCE or i == T13]
+    vertebrae = [i for i in present if i in labels.LEVEL_ORDER]
     if not vertebrae:
         raise NoSpineError(
             "structures of a spine were found but no vertebra; check that the scan shows one and that the "
@@ -102,6 +111,11 @@ def body_heights(semantic: np.ndarray, instances: np.ndarray) -> dict[int, float
         )
     bodies = statistics.region_statistics(instances * (semantic == labels.CORPUS), max(present))
     return {i: float(bodies.centroids[i, 1]) if bodies.sizes[i] else NOWHERE for i in vertebrae}
+
+
+def _with_body(heights: dict[int, float]) -> dict[int, float]:
+    """Leave out the instances without a body, unless none has one."""
+    return {i: h for i, h in heights.items() if h != NOWHERE} or heights
 
 
 def _components(semantic: np.ndarray, wanted: tuple[int, ...]) -> tuple[np.ndarray, dict[int, float]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spineps_rt.kernels import relabel, statistics
-from spineps_rt.labels import DISC_OFFSET, ENDPLATE_OFFSET, SACRUM_INSTANCE, VERTEBRA_IDS
+from spineps_rt.labels import DISC_OFFSET, ENDPLATE_OFFSET, SACRUM_INSTANCE, SPARE_INSTANCES, VERTEBRA_IDS
 from spineps_rt.options import LabelingOptions
 
 SMALLEST_SACRUM_ML = 2.0
@@ -25,56 +25,63 @@ FRAGMENT = 0.2
 """A lowest vertebra smaller than this share of the median one is a piece of the sacrum."""
 
 _LAST = VERTEBRA_IDS["L5"]
+_NUMBERS = (*range(SACRUM_INSTANCE), *SPARE_INSTANCES)
+"""0 and the ids in which reconciliation counts from the top."""
 
 
 @dataclass(frozen=True)
 class Levels:
-    """An instance mask and what its numbers mean."""
+    """Two masks and what the instances' numbers mean."""
 
+    semantic: np.ndarray
+    """uint8, same shape as it came."""
     instances: np.ndarray
     """uint16, same shape as it came."""
     anatomical: bool
     """True if the numbers are levels (counted from the sacrum), False if they count from the top."""
     warnings: tuple[str, ...]
     """What a reader of the names should know."""
-    removed: tuple[int, ...] = ()
-    """Labels of the mask that came whose voxels are no spine: what lies below the sacrum."""
 
 
-def name_levels(instances: np.ndarray, affine: np.ndarray, options: LabelingOptions) -> Levels:
+def name_levels(
+    semantic: np.ndarray, instances: np.ndarray, *, affine: np.ndarray, options: LabelingOptions
+) -> Levels:
     """Shift the vertebrae's numbers, with their discs and endplates, so that the lowest one is L5.
 
-    What looks like a vertebra but lies below the sacrum's centre, or is a fragment beside it, is deleted.
+    What looks like a vertebra but lies below the sacrum's centre, or is a fragment beside it, is deleted from
+    both masks.
 
     Args:
-        instances: uint16, 3-D, any orientation; vertebrae numbered from the top without gaps.
+        semantic: uint8, 3-D, any orientation.
+        instances: uint16, same shape; vertebrae numbered from the top.
         affine: float64 (4, 4), voxel to RAS+ mm.
         options: ``count_from`` says what is asked for.
 
     Returns:
-        The mask, renumbered if a sacrum was found beside the lowest vertebra.
+        The masks, renumbered if a sacrum was found beside the lowest vertebra.
     """
     if options.count_from == "top":
-        return Levels(instances, False, ())
-    region = statistics.region_statistics(np.where(instances <= SACRUM_INSTANCE, instances, 0))
-    vertebrae = [v for v in region.present if v < SACRUM_INSTANCE]
+        return Levels(semantic, instances, False, ())
+    region = statistics.region_statistics(np.where(instances < DISC_OFFSET, instances, 0))
+    vertebrae = [v for v in region.present if v in _NUMBERS]
     above = _above_the_sacrum(instances, region, vertebrae, affine)
     if not above:
-        return Levels(instances, False, (_COUNTED,))
-    shift = _LAST - above[-1]
-    if above[0] + shift < 1:
+        return Levels(semantic, instances, False, (_COUNTED,))
+    shift = _LAST - _NUMBERS.index(above[-1])
+    if _NUMBERS.index(above[0]) + shift < 1:
         text = f"{len(above)} vertebrae above the sacrum are too many to name; counted from the top instead"
-        return Levels(instances, False, (text,))
+        return Levels(semantic, instances, False, (text,))
     false = [v for v in vertebrae if v not in above]
     removed = [offset + v for v in false for offset in (0, DISC_OFFSET, ENDPLATE_OFFSET)]
-    table = np.arange(max(int(instances.max()) + 1, max(removed, default=0) + 1), dtype=np.uint16)
+    table = np.arange(max(int(instances.max()), ENDPLATE_OFFSET + _NUMBERS[-1]) + 1, dtype=np.uint16)
     for offset in (0, DISC_OFFSET, ENDPLATE_OFFSET):
-        first, stop = offset + 1, min(offset + SACRUM_INSTANCE, len(table))
-        moved = table[first:stop].astype(np.int64) + shift
-        table[first:stop] = np.where(moved > offset, moved, 0)
+        for place, v in enumerate(_NUMBERS[1:], 1):
+            table[offset + v] = offset + place + shift if 0 < place + shift < SACRUM_INSTANCE else 0
     table[removed] = 0
     warnings = (f"{len(false)} false vertebrae at or below the sacrum were deleted",) if false else ()
-    return Levels(relabel.look_up(instances, table), True, warnings, tuple(removed))
+    if removed:
+        semantic = np.where(np.isin(instances, removed), np.uint8(0), semantic)
+    return Levels(semantic, relabel.look_up(instances, table), True, warnings)
 
 
 _COUNTED = (

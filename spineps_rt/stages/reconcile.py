@@ -1,7 +1,8 @@
 """Semantic and instance mask clean each other, in the input's space (SPINEPS ``phase_postprocess_combined``).
 
 Every step works in P, I, R order within the box of the semantic mask. The steps, their order and their rules
-are those of SPINEPS 2.1.3, voxel by voxel; where it depends on the input's own axis order, so does this.
+are those of SPINEPS 2.1.3, voxel by voxel; an option takes a better rule where its own harms
+(docs/parity.md).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from spineps_rt import labels
 from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.kernels import statistics
 from spineps_rt.options import ReconcileOptions
-from spineps_rt.stages import articular, discs, endplates, merged, missing, order, posterior
+from spineps_rt.stages import articular, discs, endplates, gaps, merged, missing, order, posterior
 
 _DIRECTIONS = (("P", "A"), ("I", "S"), ("R", "L"))
 
@@ -48,7 +49,7 @@ def reconcile(
         instances: 3-D label map, vertebra instances in any numbering, same grid.
         spacing: mm per voxel.
         orientation: Axis codes of both arrays, for instance ``("P", "I", "R")``.
-        options: Which steps to take; None takes SPINEPS's.
+        options: Which steps to take, by which rules; None takes the defaults.
         sacrum_ids: Semantic ids that become instance 26, from the model's manifest.
 
     Returns:
@@ -69,16 +70,18 @@ def reconcile(
     if box is None:
         raise NoSpineError("the semantic mask is empty: no spine was found in the field of view")
     turn = tuple(slice(None, None, sign) for sign in signs)
-    sem = np.ascontiguousarray(semantic[box].transpose(axes)[turn], dtype=np.uint8)
-    inst = np.ascontiguousarray(instances[box].transpose(axes)[turn], dtype=np.uint16)
+    sem = np.array(semantic[box].transpose(axes)[turn], np.uint8, order="C")
+    inst = np.array(instances[box].transpose(axes)[turn], np.uint16, order="C")
     # SPINEPS sorts along axis 1 of the array that came, whatever that axis is
-    height = axes.index(1)
-    sem, inst, notes = _clean(sem, inst, options, (spacing, height, signs[height]))
-    inst = order.number_from_top(inst, first=options.first_vertebra)
+    height = 1 if options.split_top_by_height else axes.index(1)
+    sign = 1 if options.split_top_by_height else signs[height]
+    sem, inst, notes = _clean(sem, inst, options, (spacing, height, sign))
+    inst, missed, more = _number(sem, inst, options)
+    notes += more
     inst[np.isin(sem, list(sacrum_ids))] = labels.SACRUM_INSTANCE
     inst[sem == labels.METAL] = labels.METAL
     inst[sem == labels.DENS] = labels.C2_INSTANCE
-    sem, inst, more = _attach(sem, inst)
+    sem, inst, more = _attach(sem, inst, missed, options)
     full_sem, full_inst = np.zeros(semantic.shape, np.uint8), np.zeros(semantic.shape, np.uint16)
     full_sem[box].transpose(axes)[turn] = sem
     full_inst[box].transpose(axes)[turn] = inst
@@ -98,7 +101,7 @@ def _clean(
     if options.fix_articular_inconsistency:
         inst = articular.unify(sem, inst)
     if options.assign_missing_components:
-        sem, inst, deleted = missing.assign(sem, inst)
+        sem, inst, deleted = missing.assign(sem, inst, from_bone_only=options.grow_from_bone_only)
         if deleted:
             notes.append(
                 f"{deleted} voxels of bone far from any vertebra were deleted from the semantic mask"
@@ -112,13 +115,44 @@ def _clean(
     return sem, inst, notes
 
 
-def _attach(sem: np.ndarray, inst: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def _number(
+    sem: np.ndarray, inst: np.ndarray, options: ReconcileOptions
+) -> tuple[np.ndarray, dict[int, float], list[str]]:
+    """Number the vertebrae from the top; also return {id of a missing vertebra: height of its body}."""
+    down = order.from_top(inst)
+    gaps_below = gaps.missing_bodies(sem, inst, down) if options.gap_for_missing_body else {}
+    places: dict[int, int] = {}
+    free: dict[int, float] = {}
+    for instance in down:
+        places[instance] = len(places) + len(free)
+        for height in gaps_below.get(instance, []):
+            free[len(places) + len(free)] = height
+    total = len(places) + len(free)
+    ids = order.vertebra_ids(total, first=options.first_vertebra, spare_sacrum=options.spare_sacrum_id)
+    notes = []
+    if free:
+        notes.append(
+            f"two discs follow each other without a body between them: {len(free)} vertebrae are missing"
+            " there, and a number is left free for each"
+        )
+    if spare := [i for i in ids if i in labels.SPARE_INSTANCES]:
+        notes.append(
+            f"{total} vertebrae are more than have names: the lowest {len(spare)} got ids from {spare[0]} on,"
+            " which mean no level"
+        )
+    return order.number(inst, places, ids), {ids[p]: height for p, height in free.items()}, notes
+
+
+def _attach(
+    sem: np.ndarray, inst: np.ndarray, missed: dict[int, float], options: ReconcileOptions
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Give discs and endplates their vertebra."""
-    heights = discs.body_heights(sem, inst)
-    inst, notes = discs.attach_discs(sem, inst, heights)
-    inst = discs.attach_plates(sem, inst, heights)
+    heights = dict(sorted({**discs.body_heights(sem, inst), **missed}.items()))
+    above = options.discs_above_first_body
+    inst, notes = discs.attach_discs(sem, inst, heights, above_first=above)
+    inst = discs.attach_plates(sem, inst, heights, above_first=above)
     if not discs.is_split(sem):
-        sem, deleted = endplates.split(sem, inst)
+        sem, deleted = endplates.split(sem, inst, keep_contested=options.keep_contested_endplates)
         if deleted:
             notes.append(
                 f"{deleted} endplate voxels next to a vertebra that they do not belong to were deleted"
