@@ -76,9 +76,9 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
         path: ``.nii`` or ``.nii.gz`` (or any other name; the content counts).
 
     Returns:
-        The image as float32 (exact up to 24 bits) with scl_slope and scl_inter applied, Fortran-contiguous
-        as files are; :func:`spineps_rt.volume.reorient` makes it C-contiguous. A fourth axis of one volume
-        is dropped.
+        The image with scl_slope and scl_inter applied: float32 (exact up to 24 bits), or the file's own whole
+        numbers where they take one or two bytes and are not scaled. Fortran-contiguous as files are;
+        :func:`spineps_rt.volume.reorient` makes it C-contiguous. A fourth axis of one volume is dropped.
 
     Raises:
         MissingFileError: The file is not there or may not be read.
@@ -266,7 +266,8 @@ def _scaled(raw: np.ndarray, header: Nifti1Header, name: str) -> np.ndarray:
         raise NotFiniteError(f"{name}: its scaling is not finite ({error}); export it again") from error
     with np.errstate(all="ignore"):  # what overflows becomes infinity, which is refused
         if slope is None or (slope, inter) == (1, 0):
-            return raw.astype(np.float32, copy=False)
+            small = raw.dtype.kind in "iu" and raw.dtype.itemsize <= 2
+            return raw.astype(raw.dtype.newbyteorder("=") if small else np.float32, copy=False)
         image = np.empty(raw.shape, np.float32, order="F")
         for k in range(raw.shape[2]):
             image[:, :, k] = raw[:, :, k] * np.float64(slope) + np.float64(inter)

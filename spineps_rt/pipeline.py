@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,13 +19,12 @@ from spineps_rt.engine import (
     open_engine,
     resolve_models,
 )
-from spineps_rt.errors import EmptyImageError, GeometryError, NoSpineError, NotFiniteError
+from spineps_rt.errors import NoSpineError
+from spineps_rt.intake import check_scan, doubts_about, read_scan
 from spineps_rt.kernels.statistics import region_statistics
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
-from spineps_rt.nifti import read_nifti
 from spineps_rt.options import Options
-from spineps_rt.outputs import split_name
-from spineps_rt.results import Network, Result, Source
+from spineps_rt.results import Network, Result
 from spineps_rt.stages.instance import InstanceLimits, segment_instances
 from spineps_rt.stages.labeling import name_levels
 from spineps_rt.stages.points import centroids
@@ -34,11 +32,9 @@ from spineps_rt.stages.predict import predict_cutouts, predict_semantic
 from spineps_rt.stages.preprocess import preprocess
 from spineps_rt.stages.reconcile import Reconciled, reconcile
 from spineps_rt.stages.semantic import clean
-from spineps_rt.volume import Box, Volume, plane, reorient, resample_to, rescale
+from spineps_rt.volume import Box, Volume, reorient, resample_to, rescale
 
 _LOG = logging.getLogger(__name__)
-_PLANES = {"sag": "sagittal", "cor": "coronal", "ax": "axial", "iso": "isotropic"}
-_MODALITIES = ("T1w", "T2w", "CT", "PD", "FLAIR", "T2star", "dixon", "vibe", "TIRM", "STIR")
 _STAGE_ORIENTATION = ("P", "I", "R")
 
 
@@ -120,8 +116,8 @@ class Pipeline:
         """
         clock = Clock(progress)
         with clock.stage("read"):
-            image, source = _read(scan)
-            _check(image, self.models.semantic, any_plane=self.options.any_plane)
+            image, source = read_scan(scan)
+            check_scan(image, self.models.semantic, any_plane=self.options.any_plane)
         masks, warnings = self._masks(image, clock)
         with clock.stage("reconcile"):
             final = self._reconcile(masks, image)
@@ -136,7 +132,7 @@ class Pipeline:
             notes = final.warnings
             del final
             volumes = [_volumes(mask, voxel_ml) for mask in (levels.instances, levels.semantic)]
-        doubts = _doubts(source.name, self.models.semantic)
+        doubts = doubts_about(source.name, self.models.semantic)
         return Result(
             image=image,
             semantic=image.with_array(levels.semantic),
@@ -167,12 +163,8 @@ class Pipeline:
         with clock.stage("preprocess"):
             prepared, box = self._prepare(image)
         with clock.stage("semantic"):
-            answer = np.zeros(prepared.shape, np.uint8)
-            answer[box] = predict_semantic(
-                prepared.array[box], self._semantic, step=options.step, progress=clock.fraction
-            )
-            mask = prepared.with_array(answer)
-            del prepared, answer  # a large image is not needed any more
+            mask = prepared.with_array(self._label(prepared, box, clock))
+            del prepared  # a large image is not needed any more
             self._semantic.rest()
         with clock.stage("clean"):
             mask = reorient(mask, _STAGE_ORIENTATION)
@@ -186,6 +178,22 @@ class Pipeline:
         margin = self.options.preprocess.pad if self.options.semantic.skip_margin else 0
         return prepared, _inside(padded, prepared, margin)
 
+    def _label(self, prepared: Volume, box: Box, clock: Clock) -> np.ndarray:
+        """What the semantic network says within the box, uint8; overwrites the image."""
+        answer = np.zeros(prepared.shape, np.uint8)
+        answer[box] = predict_semantic(
+            prepared.array[box],
+            self._semantic,
+            step=self.options.semantic.step,
+            overwrite=True,
+            progress=clock.fraction,
+        )
+        return answer
+
+    def _classify(self, cutouts: np.ndarray) -> np.ndarray:
+        """What the instance network says to cutouts, uint8 (N, P, I, R)."""
+        return predict_cutouts(self._instance, cutouts)
+
     def _predict_instances(self, semantic: Volume, clock: Clock) -> tuple[Volume, tuple[str, ...]]:
         """Vertebra mask, uint16, in PIR at the instance model's spacing, and what the stage has to say."""
         model = self.models.instance
@@ -194,7 +202,7 @@ class Pipeline:
             answer = segment_instances(
                 mask.array,
                 spacing=mask.spacing,
-                predict=lambda cutouts: predict_cutouts(self._instance, cutouts),
+                predict=self._classify,
                 limits=_limits(model),
                 options=self.options.instance,
             )
@@ -213,34 +221,6 @@ class Pipeline:
         if not np.isin(final.instances, list(VERTEBRAE)).any():
             raise NoSpineError("no vertebra is left after cleaning; check that the scan shows a spine.")
         return final
-
-
-def _read(scan: Volume | str | Path) -> tuple[Volume, Source]:
-    if isinstance(scan, Volume):
-        return scan, Source("volume", None)
-    path = Path(scan)
-    image = read_nifti(path)
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while piece := handle.read(1 << 20):
-            digest.update(piece)
-    return image, Source(path.name, digest.hexdigest())
-
-
-def _check(image: Volume, model: SemanticModel, *, any_plane: bool) -> None:
-    low, high = float(image.array.min()), float(image.array.max())
-    if not np.isfinite((low, high)).all():
-        raise NotFiniteError(
-            "the image holds NaN or infinity; expected finite intensities. Export the series again."
-        )
-    if low == high:
-        raise EmptyImageError(f"the image has no signal: every voxel is {low:g}. Check what was exported.")
-    found = plane(image)
-    if found not in (model.acquisition, "iso") and not any_plane:
-        raise GeometryError(
-            f"the slices are {_PLANES[found]}; model {model.name!r} expects {_PLANES[model.acquisition]} or "
-            "isotropic ones. Choose another series, or pass --any-plane (any_plane=True) to try anyway."
-        )
 
 
 def _target_spacing(model: Model, present: Sequence[float]) -> tuple[float, ...]:
@@ -275,17 +255,6 @@ def _limits(model: InstanceModel) -> InstanceLimits:
 def _volumes(mask: np.ndarray, voxel_ml: float) -> dict[int, float]:
     found = region_statistics(mask)
     return {label: float(found.sizes[label]) * voxel_ml for label in found.present}
-
-
-def _doubts(name: str, model: SemanticModel) -> list[str]:
-    """Warn where the file name contradicts the model; a name that says nothing is trusted, as in SPINEPS."""
-    modality = split_name(name)[1]
-    if modality in _MODALITIES and modality not in model.modalities:
-        made_for = ", ".join(model.modalities)
-        return [
-            f"the file name says {modality}; model {model.name!r} was made for {made_for}: check the masks"
-        ]
-    return []
 
 
 def _network(engine: Engine) -> Network:

@@ -12,7 +12,7 @@ _SMALLEST_DEVIATION = 1e-8
 _LARGEST = float(np.finfo(np.float16).max)
 
 
-def normalise(image: np.ndarray, scheme: str) -> np.ndarray:
+def normalise(image: np.ndarray, scheme: str, *, overwrite: bool = False) -> np.ndarray:
     """Bring an image's intensities to what the network was trained on.
 
     ``zscore`` is nnU-Net's ``ZScoreNormalization`` without a mask: mean 0 and standard deviation 1 over the
@@ -23,9 +23,10 @@ def normalise(image: np.ndarray, scheme: str) -> np.ndarray:
     Args:
         image: Any shape of at least one axis and any real dtype.
         scheme: ``zscore``.
+        overwrite: The image may be overwritten; if it is float32, no copy is made.
 
     Returns:
-        float32, a new array of the same shape, C-contiguous.
+        float32, same shape; a new array unless ``overwrite`` spares it.
 
     Raises:
         ContractError: The scheme is unknown.
@@ -38,7 +39,7 @@ def normalise(image: np.ndarray, scheme: str) -> np.ndarray:
         raise NotFiniteError(
             "The image holds NaN or infinity; repair or convert it again before segmenting it."
         )
-    normal = np.array(image, np.float32, order="C")
+    normal = np.asarray(image, np.float32) if overwrite else np.array(image, np.float32)
     slabs = list(normal)  # views: what is temporary is one slab long
     for slab in slabs:
         slab[...] = _rounded(slab)

@@ -16,7 +16,12 @@ INSTANCE_CLASSES = 4
 
 
 def predict_semantic(
-    image: np.ndarray, engine: Engine, *, step: float | None = None, progress: Progress | None = None
+    image: np.ndarray,
+    engine: Engine,
+    *,
+    step: float | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """Segment an image that already has the model's orientation and spacing.
 
@@ -28,6 +33,7 @@ def predict_semantic(
         image: 3-D real array, axes as the model's ``orientation`` (P, I, R).
         engine: Of a semantic model.
         step: Distance of neighbouring tiles as a fraction of the patch; None takes the model's.
+        overwrite: The image may be overwritten, which spares a copy.
         progress: Called with tiles done and tiles in all.
 
     Returns:
@@ -44,7 +50,7 @@ def predict_semantic(
     if image.ndim != 3:
         raise ContractError(f"An image of shape {image.shape} came; expected three axes.")
     box = bounding_box(image != 0)
-    tensor = normalise(image[box].transpose(model.axis_order), model.normalisation)
+    tensor = normalise(image[box].transpose(model.axis_order), model.normalisation, overwrite=overwrite)
     classes = sliding_window(engine, tensor, step=step, progress=progress)
     labels = np.zeros(image.shape, np.uint8)
     labels[box] = model.label_table[classes].transpose(np.argsort(model.axis_order))
