@@ -11,7 +11,7 @@ import numpy as np
 
 from spineps_rt.engine import open_engine, resolve_models
 from spineps_rt.nifti import write_nifti
-from spineps_rt.options import EngineOptions, Options
+from spineps_rt.options import EngineOptions, Options, PreprocessOptions
 from spineps_rt.outputs import output_paths
 from spineps_rt.phantom import PhantomOptions, make_phantom
 from spineps_rt.pipeline import Pipeline
@@ -60,7 +60,7 @@ def warm_up(model: str | Path | None = None, *, engine: EngineOptions | None = N
             providers.append(opened.provider)
     between = perf_counter()
     made = make_phantom(_PHANTOM, seed=_SEED)
-    options = Options(engine=engine)
+    options = Options(preprocess=PreprocessOptions(bias_field=True), engine=engine)
     with tempfile.TemporaryDirectory() as folder, Pipeline(options=options) as pipeline:
         scan = Path(folder) / "sub-warmup_T2w.nii.gz"
         write_nifti(scan, made.image.array.astype(np.float32), like=made.image)

@@ -29,7 +29,7 @@ BANNED = HEAVY | UNSAFE | NETWORK
 ROOMS = {
     "kernels": {"errors"},
     "engine": {"engines", "errors", "kernels"},
-    "stages": {"engine", "errors", "kernels", "labels", "options", "volume"},
+    "stages": {"engine", "errors", "geometry", "kernels", "labels", "options", "volume"},
     "report": {"errors", "kernels", "labels", "outputs", "results", "stages", "volume"},
     "phantom": {"errors", "kernels", "labels", "volume"},
 }

@@ -11,7 +11,7 @@ import click
 from spineps_rt.cli import options as shared
 from spineps_rt.cli.progress import Progress
 from spineps_rt.errors import SpinepsError
-from spineps_rt.options import COUNT_FROM, EngineOptions, LabelingOptions, Options
+from spineps_rt.options import COUNT_FROM, EngineOptions, LabelingOptions, Options, PreprocessOptions
 from spineps_rt.outputs import OutputPaths, check_distinct, check_writable, output_paths
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ Failure = tuple[Path, SpinepsError]
     show_default=True,
     help="Name the vertebra above a visible sacrum L5, or number from the top as SPINEPS does.",
 )
+@click.option(
+    "--bias-field/--no-bias-field",
+    default=PreprocessOptions.bias_field,
+    show_default=True,
+    help="Correct the bias field (N4) first, as SPINEPS does.",
+)
 @click.option("--any-plane", is_flag=True, help="Accept scans whose slices are not sagittal.")
 @shared.verbose
 @shared.quiet
@@ -47,6 +53,7 @@ def run(
     threads: int,
     overwrite: bool,
     count_from: str,
+    bias_field: bool,
     any_plane: bool,
     verbose: bool,
     quiet: bool,
@@ -64,7 +71,10 @@ def run(
     """
     check_distinct(scans, output)
     options = Options(
-        labeling=LabelingOptions(count_from), engine=EngineOptions(device, threads), any_plane=any_plane
+        preprocess=PreprocessOptions(bias_field=bias_field),
+        labeling=LabelingOptions(count_from),
+        engine=EngineOptions(device, threads),
+        any_plane=any_plane,
     )
     progress = Progress(quiet=quiet)
     progress.show_logs(verbose=verbose)

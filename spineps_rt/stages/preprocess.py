@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from spineps_rt.errors import ContractError, EmptyImageError
+from spineps_rt.errors import EmptyImageError
+from spineps_rt.geometry import shifted
 from spineps_rt.options import PreprocessOptions
+from spineps_rt.stages.bias_field import correct_bias_field
 from spineps_rt.volume import Volume, bounding_box, pad_to
 
 HIGHEST = 1500
@@ -17,7 +19,9 @@ def preprocess(volume: Volume, options: PreprocessOptions = _DEFAULTS) -> Volume
     """Bring the intensities to 0..1500 and add a margin.
 
     The image is shifted to zero and scaled down to 1500 if it is brighter; inside the box of its signal this
-    is done once more, as in SPINEPS, where the bias correction lies between the two.
+    is done once more, as in SPINEPS, because the bias correction lies between the two. Where the scan is
+    stored in whole numbers, what the correction puts behind the point is cut off. SPINEPS keeps the scan's
+    integer type there, so that voxels which the correction lifts beyond it wrap around; here they do not.
 
     Args:
         volume: The scan, float32, any orientation.
@@ -29,13 +33,10 @@ def preprocess(volume: Volume, options: PreprocessOptions = _DEFAULTS) -> Volume
 
     Raises:
         EmptyImageError: All voxels are equal.
-        ContractError: The bias correction was asked for.
+            With the bias correction also: no voxel in the box reaches its threshold.
+        NotFiniteError: The bias correction found NaN or infinity.
+        ContractError: An option of the bias correction is out of range.
     """
-    if options.bias_field:
-        raise ContractError(
-            "The bias field correction (bias_field=True) is not part of this release; leave it off or correct"
-            " the image beforehand."
-        )
     image = np.array(volume.array, dtype=np.float32, order="C")
     whole = _is_integral(volume)
     if image.min() == image.max():
@@ -44,7 +45,15 @@ def preprocess(volume: Volume, options: PreprocessOptions = _DEFAULTS) -> Volume
         )
     if options.normalise:
         normalise(image, whole=whole)
-        normalise(image[bounding_box(image)] if options.crop else image, whole=whole)
+    box = bounding_box(image, minimum=float(image.min() if options.crop else -np.inf))
+    inside = image[box]
+    if options.bias_field:
+        start = (box[0].start, box[1].start, box[2].start)
+        correct_bias_field(inside, affine=shifted(volume.affine, start), options=options.n4)
+        if whole:
+            np.trunc(inside, out=inside)
+    if options.normalise:
+        normalise(inside, whole=whole)
     return pad_to(volume.with_array(image), [size + 2 * options.pad for size in image.shape])
 
 
