@@ -76,7 +76,7 @@ def _platform() -> dict[str, Any]:
     return {
         "system": platform.platform(),
         "python": sys.version.split()[0],
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cpu_count": os.cpu_count(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
     }
@@ -89,7 +89,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Name the processor, as the system calls it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
