@@ -16,7 +16,7 @@ import nibabel as nib
 import numpy as np
 
 from spineps_rt import labels as L
-from spineps_rt.options import EngineOptions, Options
+from spineps_rt.options import EngineOptions, Options, PreprocessOptions
 from spineps_rt.phantom import make_phantom, random_contrast, random_options
 from spineps_rt.pipeline import Pipeline
 from spineps_rt.results import Result
@@ -128,12 +128,18 @@ def phantoms(pipeline: Pipeline) -> dict[str, float]:
 @click.option("--only", default="", help="Measure scans whose name starts so; keep the other figures.")
 @click.option("--model", type=click.Path(path_type=Path), help="Model folder; the embedded ones otherwise.")
 @click.option("--threads", type=int, default=0)
+@click.option("--bias-field/--no-bias-field", default=PreprocessOptions.bias_field, show_default=True)
 @click.option("--save/--no-save", default=True, show_default=True)
-def main(data: Path, only: str, model: Path | None, threads: int, *, save: bool) -> None:
+def main(data: Path, only: str, model: Path | None, threads: int, *, bias_field: bool, save: bool) -> None:
     """Run every scan and print mean figures per set."""
     known = json.loads(RESULTS.read_text()) if only and RESULTS.exists() else {}
     rows: dict[str, dict[str, Any]] = known.get("scans", {})
-    with Pipeline(model, options=Options(engine=EngineOptions(threads=threads), any_plane=True)) as pipeline:
+    options = Options(
+        preprocess=PreprocessOptions(bias_field=bias_field),
+        engine=EngineOptions(threads=threads),
+        any_plane=True,
+    )
+    with Pipeline(model, options=options) as pipeline:
         for number in spider.HELD_OUT:
             name = f"spider-{number}"
             if name.startswith(only):
