@@ -1,4 +1,4 @@
-"""The whole pipeline, file in and masks out, with SPINEPS's own network answers: its final masks, voxel by voxel."""
+"""The whole pipeline, file in and masks out, with SPINEPS's own network answers: its masks, voxel by voxel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+
 from benchmarks.golden import read
 from benchmarks.oracle_run import OraclePipeline, record
 
