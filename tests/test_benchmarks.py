@@ -8,7 +8,7 @@ import pytest
 import tiny_scan
 from click.testing import CliRunner
 
-from benchmarks import report, run_latency
+from benchmarks import report, run_latency, stages_page
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +74,40 @@ def test_different_masks_are_an_error(tmp_path):
 
 def test_the_page_in_the_project_is_up_to_date():
     assert report.PAGE.read_text(encoding="utf-8") == report.page()
+
+
+def test_page_compares_with_spineps_stage_by_stage():
+    peer = {
+        "preprocess_input": 100.0,
+        "predict_semantic_mask": 5.0,
+        "predict_instance_mask": 9.0,
+        "oracle": 4.0,
+        "phase_postprocess_combined": 15.0,
+        "predict_centroids_from_both": 1.0,
+        "mri_snapshot": 4.0,
+        "total_without_oracle": 130.0,
+        "peak_rss_gb": 2.5,
+        "shape": [2, 3, 4],
+    }
+    stages = ("read", "preprocess", "semantic", "clean", "instance", "resample", "reconcile", "labeling")
+    line = {
+        "seconds": 2.0,
+        "stages": {**dict.fromkeys((*stages, "points", "write"), 0.2), "preprocess": 0.5},
+        "peak_mb": 390.0,
+    }
+    first = {**line, "seconds": 4.0}
+    document = {
+        "date": "2026-01-02",
+        "machine": {"cpu": "x", "cores": 2},
+        "phantom": {"shape": [2, 3, 4], "spacing_mm": [1, 1, 2]},
+        "peer": [peer],
+        "cold": {**line, "seconds": 20.0},
+        "runs": [[first, line, line]],
+    }
+    text = stages_page.section(document)
+    assert "| N4, intensities, margin, resampling | 100.00 | 0.50 | 200 |" in text
+    assert "| cleaning of the semantic mask, cutouts, coupling, merging | 10.00 | 0.60 | 17 |" in text
+    assert "**130.0** | **2.00** | **65**" in text
+    assert "| peak memory, MB | 2500 | 390 |" in text
+    assert "takes 4.0 s" in text
+    assert "machine 20.0 s" in text

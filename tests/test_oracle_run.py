@@ -1,4 +1,4 @@
-"""The whole pipeline, file in and masks out, with SPINEPS's own network answers: its masks, voxel by voxel."""
+"""The whole pipeline with the answers of SPINEPS's own networks gives its masks, voxel by voxel."""
 
 from __future__ import annotations
 
