@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import parity_page, stages_page
+from benchmarks import n4_page, parity_page, stages_page
 
 HERE = Path(__file__).parent
 PAGE = HERE / "README.md"
@@ -133,7 +133,12 @@ def _busy(machine: dict[str, Any]) -> list[str]:
     ]
 
 
-_SECTIONS = {"run_latency": _run_latency, "parity": parity_page.section, "stages": stages_page.section}
+_SECTIONS = {
+    "run_latency": _run_latency,
+    "parity": parity_page.section,
+    "stages": stages_page.section,
+    "n4": n4_page.section,
+}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import pytest
 import tiny_scan
 from click.testing import CliRunner
 
-from benchmarks import report, run_latency, stages_page
+from benchmarks import n4_page, report, run_latency, stages_page
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +111,28 @@ def test_page_compares_with_spineps_stage_by_stage():
     assert "| peak memory, MB | 2500 | 390 |" in text
     assert "takes 4.0 s" in text
     assert "machine 20.0 s" in text
+
+
+def test_the_section_on_n4_shows_ratios_and_losses():
+    gap = {"rms": 2e-6, "largest": 3e-5, "voxels_differing": 0.0004, "largest_step": 1.0}
+    case = {
+        "shape": [10, 20, 5],
+        "spacing_mm": [1.0, 1.0, 4.0],
+        "field_sd": 0.25,
+        "differences": {"antspyx": gap, "SimpleITK": {**gap, "rms": 0.02}},
+        "working_memory_mb": 3.4,
+        "image_mb": 6.0,
+        "seconds": {"spineps-rt": [0.1, 0.2, 0.9], "antspyx": [20.0, 22.0, 30.0]},
+    }
+    untimed = {**case, "seconds": {}, "differences": {"antspyx": gap}}
+    document = {
+        "date": "2026-01-01",
+        "machine": {"cores": 2, "system": "Linux"},
+        "versions": {"antspyx": "0.6"},
+        "cases": {"a": case, "b": untimed},
+    }
+    text = n4_page.section(document)
+    assert "| a | 10 x 20 x 5 | 1 x 1 x 4 | 0.25 | 2.0e-06 | 3.0e-05 | 0.040% |" in text
+    assert "| a | 3 | **0.20** | 22.0 (110x) | not run | 3 MB | 6 MB |" in text
+    assert "- a: the field of SimpleITK differs by 0.02 (RMS)." in text
+    assert "| b | 3" not in text

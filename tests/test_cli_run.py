@@ -94,6 +94,15 @@ def test_run_record_says_what_ran_and_names_nobody(command, tmp_path):
     assert record["exit"] == 0
 
 
+@pytest.mark.parametrize(("flag", "on"), [("--bias-field", True), ("--no-bias-field", False)])
+def test_bias_field_is_corrected_on_demand(command, tmp_path, flag, on):
+    code, _, err = command(tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz"), flag)
+    assert code == 0, err
+    record = json.loads((tmp_path / "derivatives_seg" / FILES[2]).read_text())
+    assert record["options"]["preprocess"]["bias_field"] is on
+    assert record["options"]["preprocess"]["n4"]["iterations"] == [50, 50, 50, 50]
+
+
 def test_quiet_says_nothing(command, tmp_path):
     assert command(tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz"), "-q") == (0, "", "")
 

@@ -2,8 +2,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from spineps_rt.errors import ContractError, EmptyImageError
-from spineps_rt.options import PreprocessOptions
+from spineps_rt.errors import EmptyImageError
+from spineps_rt.options import N4Options, PreprocessOptions
+from spineps_rt.stages.bias_field import correct_bias_field
 from spineps_rt.stages.preprocess import preprocess
 from spineps_rt.volume import Volume
 
@@ -74,6 +75,41 @@ def test_an_image_without_signal_is_an_error():
         inside(np.full((3, 3, 3), 7.0))
 
 
-def test_the_bias_correction_is_refused():
-    with pytest.raises(ContractError, match="bias_field=True"):
-        inside(cube(1, 2, 3, 4), bias_field=True)
+def shaded(shape=(24, 30, 12)):
+    rng = np.random.default_rng(5)
+    gain = np.exp(np.linspace(-0.4, 0.4, shape[0]))[:, None, None]
+    values = (200 + 300 * (rng.random(shape) > 0.5)) * gain + 20 * rng.random(shape)
+    values[:, :3] = 0
+    return np.round(values).astype(np.float32)
+
+
+def test_the_bias_field_is_corrected_between_the_two_normalisations():
+    values = shaded()
+    expected = values[:, 3:].copy()
+    affine = AFFINE.copy()
+    affine[:3, 3] += 3 * AFFINE[:3, 1]
+    correct_bias_field(expected, affine=affine)
+    expected -= expected.min()
+    found = inside(values, bias_field=True)
+    np.testing.assert_array_equal(found[:, 3:], expected)
+    assert not found[:, :3].any()
+    assert not np.array_equal(found, inside(values))
+
+
+def test_without_the_crop_or_the_normalisation_the_bias_field_is_corrected_as_well():
+    values = shaded()
+    expected = values.copy()
+    correct_bias_field(expected, affine=AFFINE)
+    np.testing.assert_array_equal(inside(values, bias_field=True, crop=False, normalise=False), expected)
+
+
+def test_of_whole_numbers_what_the_correction_puts_behind_the_point_is_cut_off():
+    values = shaded()
+    options = PreprocessOptions(bias_field=True, crop=False, normalise=False, **BARE)
+    whole = preprocess(volume(values, stored=np.int16), options).array
+    np.testing.assert_array_equal(whole, np.trunc(preprocess(volume(values), options).array))
+
+
+def test_options_of_the_bias_correction_reach_it():
+    with pytest.raises(EmptyImageError, match="no voxel reaches 5000"):
+        inside(shaded(), bias_field=True, n4=N4Options(threshold=5000))

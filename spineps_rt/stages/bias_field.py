@@ -2,9 +2,9 @@
 
 A coil receives near tissue louder than far tissue. N4 models this gain as the exponential of a smooth spline
 and finds it by turns: sharpen the histogram of the log intensities, fit a spline to what that moved, subtract
-it. Mask, padding, shrinking and stopping are those of ANTs' ``N4BiasFieldCorrection``, and so is the field; the
-way to it is another. ANTs fits the spline to voxels as to scattered points. Here they are the grid that they
-are, whose weights are products of one factor an axis, so that a fit is three passes.
+it. Mask, padding, shrinking and stopping are those of ANTs' ``N4BiasFieldCorrection``, and so is the field;
+the way to it is another. ANTs fits the spline to voxels as to scattered points. Here they are the grid that
+they are, whose weights are products of one factor an axis, so that a fit is three passes.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _Field:
 def _estimate(image: np.ndarray, affine: np.ndarray, options: N4Options) -> _Field:
     _check(image, options)
     affine = checked_affine(affine)
-    box = _mask(image, options.threshold)
+    box = mask_box(image, options.threshold)
     axes = lay_axes(image.shape, affine, box, options)
     sample = image[np.ix_(*(axis.samples for axis in axes))]
     logs = np.log(sample, out=np.zeros_like(sample), where=sample > 0)
@@ -125,8 +125,20 @@ def _check(image: np.ndarray, options: N4Options) -> None:
         )
 
 
-def _mask(image: np.ndarray, threshold: float) -> Box:
-    """Box of the voxels at or above the threshold (SPINEPS ``n4_bias``)."""
+def mask_box(image: np.ndarray, threshold: float) -> Box:
+    """Box of the voxels at or above the threshold, which is N4's mask (SPINEPS ``n4_bias``).
+
+    Args:
+        image: 3-D float32.
+        threshold: Lowest intensity that is no background.
+
+    Returns:
+        Three slices.
+
+    Raises:
+        EmptyImageError: No voxel reaches the threshold.
+        NotFiniteError: The image holds NaN or infinity.
+    """
     low, high = float(image.min(initial=np.inf)), float(image.max(initial=-np.inf))
     if not np.isfinite((low, high)).all() and image.size:
         raise NotFiniteError("the image holds NaN or infinity; N4 needs finite intensities.")

@@ -1,0 +1,157 @@
+"""Bias field correction against ANTs and ITK: ``python -m benchmarks.n4 [SCAN...] [--phantom NAME]...``.
+
+The fields are compared first, then the times, the competitors taking turns. ANTs is called as SPINEPS 2.1.3
+calls it (antspyx ``n4_bias_field_correction``), SimpleITK's filter with the same numbers. Each case is
+measured anew and replaces its predecessor in the figures, so that they may be gathered in several calls.
+The competitors are in the extra ``[bench]``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+import tracemalloc
+from collections.abc import Callable
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.n4_rivals import ants_field, itk_field
+from spineps_rt import nifti
+from spineps_rt.kernels._threads import cores
+from spineps_rt.phantom import FAT_SAT, T1W, T2W, PhantomOptions, make_phantom
+from spineps_rt.stages.bias_field import correct_bias_field, mask_box, n4_bias_field
+from spineps_rt.stages.preprocess import normalise
+from spineps_rt.volume import Volume, bounding_box, crop
+
+RESULTS = Path(__file__).parent / "results" / "n4.json"
+TOLERANCE = 1e-3
+"""Root mean square difference of the log fields up to which they count as the same."""
+PHANTOMS = {
+    "whole spine T2w": (
+        PhantomOptions(levels=("C2", "L5"), spacing=(0.75, 0.75, 1.65), fov_mm=(179.25, 723.75, 112.2)),
+        T2W,
+    ),
+    "lumbar T2w": (PhantomOptions(spacing=(0.9, 0.9, 4.0)), T2W),
+    "lumbar T1w": (PhantomOptions(spacing=(0.6, 0.6, 3.3)), T1W),
+    "cervical fat-saturated": (PhantomOptions(levels=("C2", "T2"), spacing=(0.7, 0.7, 3.0)), FAT_SAT),
+}
+
+
+@click.command()
+@click.argument("scans", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--phantom", "phantoms", multiple=True, type=click.Choice(list(PHANTOMS)))
+@click.option("--average", type=click.IntRange(min=1), default=1, help="Slices averaged into one.")
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--timed/--untimed", default=True, help="Compare fields and times, or fields only.")
+@click.option("--itk/--no-itk", default=True, help="Run SimpleITK as well.")
+@click.option("--output", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+def main(**chosen: Any) -> None:
+    """Compare bias fields and the time that they take."""
+    cases = [(path.name, average(nifti.read_nifti(path), chosen["average"])) for path in chosen["scans"]]
+    for name in chosen["phantoms"]:
+        options, contrast = PHANTOMS[name]
+        cases.append((f"phantom, {name}", make_phantom(options, seed=11, contrast=contrast).image))
+    output: Path = chosen["output"]
+    for name, volume in cases:
+        rivals = {"antspyx": ants_field} | ({"SimpleITK": itk_field} if chosen["itk"] else {})
+        figures = measure(volume, rivals, chosen["repeats"], timed=chosen["timed"])
+        click.echo(f"{name}: {figures}")
+        document = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {"cases": {}}
+        document |= {"benchmark": "n4", **circumstances()}
+        document["cases"][name] = figures
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def average(volume: Volume, count: int) -> Volume:
+    """Average ``count`` slices of the last axis into one, as a clinical protocol acquires them."""
+    slices = volume.shape[2] // count
+    array = volume.array[:, :, : slices * count].reshape(*volume.shape[:2], slices, count).mean(3)
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, 2] * (count - 1) / 2
+    affine[:3, 2] *= count
+    return Volume(np.ascontiguousarray(array, np.float32), affine)
+
+
+def measure(
+    volume: Volume, rivals: dict[str, Callable[..., np.ndarray]], repeats: int, *, timed: bool
+) -> dict[str, Any]:
+    """Compare fields and times on what the correction gets from the steps before it."""
+    image = np.trunc(volume.array)
+    normalise(image, whole=True)
+    cropped = crop(volume.with_array(image), bounding_box(image))
+    box = mask_box(cropped.array, 60.0)
+    ours = n4_bias_field(cropped.array, affine=cropped.affine)
+    seconds: dict[str, list[float]] = {"spineps-rt": [], **{name: [] for name in rivals}}
+    fields: dict[str, np.ndarray] = {}
+    for _ in range(repeats):
+        for name, rival in rivals.items():
+            begin = time.perf_counter()
+            fields[name] = rival(cropped, box)
+            seconds[name].append(time.perf_counter() - begin)
+        copy = cropped.array.copy()
+        begin = time.perf_counter()
+        correct_bias_field(copy, affine=cropped.affine)
+        seconds["spineps-rt"].append(time.perf_counter() - begin)
+    answers = {name: _compare(cropped.array[box], ours[box], field[box]) for name, field in fields.items()}
+    if answers["antspyx"]["rms"] > TOLERANCE:
+        click.echo(f"the field differs from ANTs' by {answers['antspyx']['rms']:.2g}; no time is reported")
+        timed = False
+    return {
+        "shape": list(cropped.shape),
+        "spacing_mm": list(cropped.spacing),
+        "field_sd": float(np.log(ours[box]).std()),
+        "differences": answers,
+        "working_memory_mb": round(_memory(cropped), 1),
+        "image_mb": round(cropped.array.nbytes / 1e6, 1),
+        "seconds": {name: [round(s, 4) for s in runs] for name, runs in seconds.items()} if timed else {},
+    }
+
+
+def _compare(image: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
+    """Differences of the log fields, and of the corrected images cut to whole numbers as SPINEPS does."""
+    gap = np.log(ours.astype(np.float64)) - np.log(theirs.astype(np.float64))
+    steps = np.abs(np.trunc(image / ours) - np.trunc(image / theirs))
+    return {
+        "rms": float(np.sqrt((gap**2).mean())),
+        "largest": float(np.abs(gap).max()),
+        "voxels_differing": float((steps > 0).mean()),
+        "largest_step": float(steps.max()),
+    }
+
+
+def _memory(volume: Volume) -> float:
+    """Most megabytes that the correction held at once beside the image."""
+    copy = volume.array.copy()
+    tracemalloc.start()
+    correct_bias_field(copy, affine=volume.affine)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 1e6
+
+
+def circumstances() -> dict[str, Any]:
+    """Date, machine and versions."""
+    return {
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "machine": {
+            "cores": cores(),
+            "system": platform.platform(),
+            "load_now": round(os.getloadavg()[0], 2),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("spineps-rt", "numpy", "numba", "antspyx", "SimpleITK")},
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
