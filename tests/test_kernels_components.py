@@ -10,6 +10,12 @@ from spineps_rt.kernels import _threads, components
 MAPS = reference.label_maps()
 
 
+@pytest.fixture(params=[1, 1 << 40], ids=["runs", "voxels"], autouse=True)
+def way(request, monkeypatch):
+    """Runs or voxels one by one, which otherwise the data decide."""
+    monkeypatch.setattr(components, "SHORT", request.param)
+
+
 @pytest.fixture(params=[False, True], ids=["one slab", "a slab a slice"])
 def slabs(request, monkeypatch):
     """Small arrays are never cut; with this they are, so that seams are joined too."""
@@ -73,3 +79,24 @@ def test_keep_largest_keeps_labels_and_type(name):
 def test_bad_input_is_named(labels, connectivity, complaint):
     with pytest.raises(ContractError, match=complaint):
         components.label(labels, connectivity=connectivity)
+
+
+@pytest.mark.parametrize("minimum", [0, 2, 4, 1000])
+@pytest.mark.parametrize("name", MAPS)
+def test_dust_removes_small_components(name, minimum):
+    found = components.dust(MAPS[name], minimum, connectivity=18)
+    assert found.dtype == MAPS[name].dtype
+    np.testing.assert_array_equal(
+        found, MAPS[name] * (reference.rank(MAPS[name], 18, minimum=minimum)[0] > 0)
+    )
+
+
+@pytest.mark.parametrize("labels", [1, 2, 6])
+@pytest.mark.parametrize("connectivity", [6, 18, 26])
+def test_noise(labels, connectivity, slabs):
+    rng = np.random.default_rng(labels)
+    noise = (rng.integers(1, labels + 1, (9, 8, 11)) * (rng.random((9, 8, 11)) < 0.6)).astype(np.uint8)
+    ids, n = components.label(noise, connectivity=connectivity)
+    expected, expected_n = reference.label(noise, connectivity)
+    assert n == expected_n
+    np.testing.assert_array_equal(ids, expected)

@@ -10,6 +10,7 @@ from spineps_rt.engine import load_model, open_engine
 from spineps_rt.engine.stitch import sliding_window
 from spineps_rt.engine.tiling import importance_map, plan_tiles
 from spineps_rt.errors import ContractError, NotFiniteError
+from spineps_rt.kernels import _threads
 from spineps_rt.kernels import stitch as kernels
 
 PATCH = (4, 8, 6)
@@ -111,3 +112,30 @@ def test_wrong_inputs_are_refused(engine, tmp_path):
         pytest.raises(ContractError, match="no semantic model"),
     ):
         sliding_window(instance, np.zeros(PATCH, np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint8])
+@pytest.mark.parametrize("start", [(0, 0, 0), (3, 5, 0), (2, 0, 3)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_kernels_equal_numpy_on_a_ring(start, dtype, threads, monkeypatch):
+    monkeypatch.setattr(_threads, "MINIMAL_VOXELS", 1)
+    monkeypatch.setattr(_threads, "cores", lambda: threads)
+    rng = np.random.default_rng(4)
+    patch = (4, 6, 5 if start[2] == 0 else 2)
+    total = rng.normal(size=(3, 4, 6, 5)).astype(np.float32)
+    logits, weights = (9 * rng.random((3, *patch))).astype(dtype), rng.random(patch).astype(np.float32)
+    at = np.ix_(range(3), *((np.arange(n) + s) % m for n, s, m in zip(patch, start, total.shape[1:])))
+    expected = total.copy()
+    expected[at] += weights * logits.astype(np.float32)
+    kernels.accumulate(total, logits, weights, start)
+    np.testing.assert_array_equal(total, expected)
+    low, high = (1, 4, start[2]), (4, 9, 5)
+    classes = np.full((5, 12, 5), 77, np.uint8)
+    box = np.ix_(range(3), range(1, 4), np.arange(4, 9) % 6, range(start[2], 5))
+    found = expected[box].argmax(axis=0)
+    kernels.finalise(total, classes, low, high)
+    np.testing.assert_array_equal(classes[1:4, 4:9, start[2] :], found)
+    classes[1:4, 4:9, start[2] :] = 77
+    assert (classes == 77).all()
+    expected[box] = 0
+    np.testing.assert_array_equal(total, expected)

@@ -69,7 +69,7 @@ def sliding_window(
         logits = engine.borrow(_cut(image, plan, tile).astype(model.input.dtype, copy=False))[0]
         logits = logits.astype(np.float32, copy=False)
         if len(tiles) == 1:
-            finalise(logits, padded, (0, 0, 0), plan.padded)
+            finalise(logits, padded, (0, 0, 0), (padded.shape[0], padded.shape[1], padded.shape[2]))
         else:
             done = _leave(total, padded, axis, (done, tile[axis]))
             accumulate(total, logits, weights, (tile[0], tile[1], tile[2]))

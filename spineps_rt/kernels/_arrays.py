@@ -59,6 +59,20 @@ def same_shape(first: np.ndarray, second: np.ndarray) -> None:
         )
 
 
+def as_words(flat: np.ndarray) -> np.ndarray:
+    """View voxels as words of eight bytes, so that many can be compared with zero at once.
+
+    Args:
+        flat: 1-D, contiguous.
+
+    Returns:
+        uint64 view or, where the voxels do not start at a word's address, copy; voxels at the end that fill
+        no word are left out.
+    """
+    whole = flat.view(np.uint8)[: flat.nbytes // 8 * 8]
+    return (whole if flat.ctypes.data % 8 == 0 else whole.copy()).view(np.uint64)
+
+
 def row_reaches(connectivity: int) -> np.ndarray:
     """Tell how far a voxel's neighbourhood reaches along axis 2 in each of the 3 x 3 rows around it.
 

@@ -13,45 +13,64 @@ from spineps_rt.kernels._jit import njit
 
 
 @njit
-def count_runs(labels: np.ndarray, merged: bool, counts: np.ndarray, low: int, high: int) -> None:
-    """Count the runs of every row of the slices low to high; counts is (slices, rows)."""
-    for i in range(low, high):
-        for j in range(labels.shape[1]):
-            row = labels[i, j]
-            total = 0
-            if row.size > 0 and row[0] != 0:
-                total = 1
-            if merged:
-                for k in range(1, row.size):
-                    total += (row[k] != 0) & (row[k - 1] == 0)
-            else:
-                for k in range(1, row.size):
-                    total += (row[k] != 0) & (row[k] != row[k - 1])
-            counts[i, j] = total
+def _skip_zeros(flat: np.ndarray, words: np.ndarray, p: int, shift: int) -> int:
+    """Find the first voxel from p on that is not zero, whole words of zeros at once."""
+    while p < flat.size and flat[p] == 0:
+        word = p >> shift
+        if word < words.size and words[word] == 0:
+            word += 1
+            while word < words.size and words[word] == 0:
+                word += 1
+            p = word << shift
+        else:
+            p += 1
+    return p
 
 
 @njit
 def find_runs(
-    labels: np.ndarray, merged: bool, first: np.ndarray, runs: np.ndarray, low: int, high: int
-) -> None:
-    """Write start, stop and value of every run; first is (slices * rows + 1), runs int32 (total, 3)."""
-    rows, length = labels.shape[1], labels.shape[2]
-    for i in range(low, high):
-        for j in range(rows):
-            at, end = first[i * rows + j], first[i * rows + j + 1]
-            row = labels[i, j]
-            k = 0
-            while at < end:
-                while row[k] == 0:
-                    k += 1
-                value = row[k]
-                runs[at, 0] = k
-                runs[at, 2] = 1 if merged else value
-                k += 1
-                while k < length and (row[k] == value or (merged and row[k] != 0)):
-                    k += 1
-                runs[at, 1] = k
-                at += 1
+    flat: np.ndarray,
+    words: np.ndarray,
+    merged: bool,
+    first: np.ndarray,
+    runs: np.ndarray,
+    row: tuple[int, int],
+) -> int:
+    """List the runs of a slab and tell how many they are, or -1 if there is no room for all.
+
+    Args:
+        flat: The slab's voxels, 1-D.
+        words: The same voxels, eight bytes at a time, without those that fill no word.
+        merged: Take all nonzero labels for one.
+        first: int64 (rows), the place of each row's first run, written.
+        runs: int32 (most, 3), start, stop and label, written.
+        row: Voxels a row, and the binary logarithm of the voxels a word.
+    """
+    length, shift = row
+    p, at, line, stop = 0, 0, 0, 0
+    first[0] = 0
+    while True:
+        p = _skip_zeros(flat, words, p, shift)
+        if p >= flat.size:
+            break
+        if at == len(runs):
+            return -1
+        if p >= stop:
+            here = p // length
+            for skipped in range(line + 1, here + 1):
+                first[skipped] = at
+            line, stop = here, (here + 1) * length
+        value = flat[p]
+        runs[at, 0] = p - (stop - length)
+        runs[at, 2] = 1 if merged else value
+        p += 1
+        while p < stop and (flat[p] == value or (merged and flat[p] != 0)):
+            p += 1
+        runs[at, 1] = p - (stop - length)
+        at += 1
+    for skipped in range(line + 1, len(first)):
+        first[skipped] = at
+    return at
 
 
 @njit
@@ -71,18 +90,14 @@ def join_rows(runs: np.ndarray, parents: np.ndarray, rows: tuple[int, int, int, 
         start, stop, value = runs[run, 0] - reach, runs[run, 1] + reach, runs[run, 2]
         while left < left_end and runs[left, 1] <= start:
             left += 1
-        root = root_of(parents, run)
         other = left
         while other < left_end and runs[other, 0] < stop:
-            if runs[other, 2] == value:
-                met = root_of(parents, other)
-                if met < root:
-                    parents[root] = met
-                    root = met
-                elif met > root:
-                    parents[met] = root
+            if runs[other, 2] == value and parents[run] != parents[other]:
+                a, b = root_of(parents, parents[run]), root_of(parents, parents[other])
+                low = min(a, b)
+                parents[max(a, b)] = low
+                parents[run] = low
             other += 1
-        parents[run] = root
 
 
 @njit
@@ -111,23 +126,23 @@ def join_slices(
             if i - 1 < lowest:
                 continue
             for dj in range(-1, 2):
-                if reaches[0, dj + 1] >= 0 and 0 <= j + dj < rows:
-                    row = (i - 1) * rows + j + dj
+                row = (i - 1) * rows + j + dj
+                if reaches[0, dj + 1] >= 0 and 0 <= j + dj < rows and first[row] < first[row + 1]:
                     join_rows(runs, parents, (first[row], first[row + 1], here, end), reaches[0, dj + 1])
 
 
 @njit
-def number_roots(parents: np.ndarray) -> int:
-    """Replace every run's parent by its component's number, 1 to n in order of the first run; return n."""
-    total = 0
-    for run in range(parents.size):
+def number_roots(parents: np.ndarray, low: int, high: int, total: int) -> int:
+    """Replace parents by their component's number, counting on from total, and return the last number.
+
+    Every parent is lower than its child or a root, so that it has its number when the child comes.
+    """
+    for run in range(low, high):
         if parents[run] == run:
             total += 1
-            parents[run] = -total
+            parents[run] = total
         else:
             parents[run] = parents[parents[run]]
-    for run in range(parents.size):
-        parents[run] = -parents[run]
     return total
 
 
@@ -141,5 +156,7 @@ def paint_runs(
         for j in range(rows):
             row = out[i, j]
             for run in range(first[i * rows + j], first[i * rows + j + 1]):
-                for k in range(runs[run, 0], runs[run, 1]):
-                    row[k] = values[run]
+                value = values[run]
+                if value != 0:
+                    for k in range(runs[run, 0], runs[run, 1]):
+                        row[k] = value

@@ -31,17 +31,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has no threads of its parent
 
 
-def slabs(count: int, voxels: int) -> list[tuple[int, int]]:
-    """Cut ``range(count)`` into one piece a thread.
+def slabs(count: int, voxels: int, *, each_thread: int = 1) -> list[tuple[int, int]]:
+    """Cut ``range(count)`` into one piece a thread, or several.
 
     Args:
         count: Length of the axis to cut.
         voxels: Voxels of the whole volume; few voxels make few pieces.
+        each_thread: Pieces a thread, where work is unevenly spread: who is done early takes the next.
 
     Returns:
         Half-open ranges in order; none when the axis is empty.
     """
-    pieces = max(1, min(cores(), count, voxels // MINIMAL_VOXELS))
+    threads = cores()
+    wanted = threads * each_thread if threads > 1 else 1
+    pieces = max(1, min(wanted, count, voxels // MINIMAL_VOXELS))
     edges = [count * i // pieces for i in range(pieces + 1)]
     return [(a, b) for a, b in pairwise(edges) if b > a]
 
@@ -56,7 +59,20 @@ def each(work: Callable[..., Any], pieces: list[tuple[Any, ...]]) -> list[Any]:
     Returns:
         The answers in the order of the pieces.
     """
-    if len(pieces) < 2:
+    helpers = min(len(pieces), cores()) - 1
+    if helpers < 1:
         return [work(*piece) for piece in pieces]
-    rest = [_pool().submit(work, *piece) for piece in pieces[1:]]
-    return [work(*pieces[0]), *(future.result() for future in rest)]
+    answers: list[Any] = [None] * len(pieces)
+    queue = iter(range(len(pieces)))  # its next() is atomic, so every piece is taken once
+
+    def take() -> None:
+        for index in queue:
+            answers[index] = work(*pieces[index])
+
+    others = [_pool().submit(take) for _ in range(helpers)]
+    try:
+        take()
+    finally:
+        for other in others:
+            other.result()
+    return answers

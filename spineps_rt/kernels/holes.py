@@ -8,6 +8,7 @@ import numpy as np
 
 from spineps_rt.kernels import components
 from spineps_rt.kernels._arrays import label_array, row_reaches
+from spineps_rt.kernels._jit import njit
 from spineps_rt.kernels.statistics import region_statistics
 
 
@@ -41,15 +42,104 @@ def fill_holes(labels: np.ndarray, ids: Iterable[int] | None = None) -> np.ndarr
 
 def _fill(others: np.ndarray, crop: np.ndarray, value: int) -> None:
     """Fill one label's holes in place; others marks what is not the label, crop the labels of its box."""
-    runs, first = components.find_runs(others.view(np.uint8), merged=False)
+    found = components.find_long_runs(others.view(np.uint8), merged=True)
+    if found is None:
+        reached = np.ones([n + 2 for n in others.shape], np.uint8)  # a rim that stops the flood
+        np.logical_not(others, out=reached[1:-1, 1:-1, 1:-1])
+        _flood(reached.reshape(-1), reached.shape, np.empty(reached.size, np.int64))
+        _claim(reached, crop, value)
+        return
+    runs, first = found
     numbers, n = components.join_runs(runs, first, others.shape, row_reaches(6))
-    slices, rows, length = others.shape
-    edge = np.zeros((slices, rows), np.bool_)
-    edge[[0, -1]] = edge[:, [0, -1]] = True
-    at_edge = np.repeat(edge.ravel(), np.diff(first)) | (runs[:, 0] == 0) | (runs[:, 1] == length)
     enclosed = np.ones(n + 1, np.bool_)
-    enclosed[numbers[at_edge]] = False
-    for run in np.flatnonzero(enclosed[numbers]):  # few: whatever is open to the outside is gone
-        i, j = divmod(int(np.searchsorted(first, run, side="right")) - 1, rows)
-        line = crop[i, j, runs[run, 0] : runs[run, 1]]
-        line[line == 0] = value
+    _open(runs, first, numbers, others.shape, enclosed)
+    if enclosed[1:].any():
+        _claim_runs(runs, first, enclosed[numbers], crop, value)
+
+
+@njit
+def _open(
+    runs: np.ndarray,
+    first: np.ndarray,
+    numbers: np.ndarray,
+    shape: tuple[int, int, int],
+    enclosed: np.ndarray,
+) -> None:
+    """Note which components reach the border of the box."""
+    slices, rows, length = shape
+    for i in range(slices):
+        for j in range(rows):
+            rim = i == 0 or j == 0 or i == slices - 1 or j == rows - 1
+            for run in range(first[i * rows + j], first[i * rows + j + 1]):
+                if rim or runs[run, 0] == 0 or runs[run, 1] == length:
+                    enclosed[numbers[run]] = False
+
+
+@njit
+def _claim_runs(
+    runs: np.ndarray, first: np.ndarray, enclosed: np.ndarray, crop: np.ndarray, value: int
+) -> None:
+    """Give the background of enclosed runs to a label."""
+    for i in range(crop.shape[0]):
+        for j in range(crop.shape[1]):
+            for run in range(first[i * crop.shape[1] + j], first[i * crop.shape[1] + j + 1]):
+                if enclosed[run]:
+                    for k in range(runs[run, 0], runs[run, 1]):
+                        if crop[i, j, k] == 0:
+                            crop[i, j, k] = value
+
+
+@njit
+def _flood(reached: np.ndarray, shape: tuple[int, int, int], stack: np.ndarray) -> None:
+    """Mark what a flood from the border reaches: zeros become 1.
+
+    Args:
+        reached: uint8, flat, with a rim of ones.
+        shape: Its shape with the rim.
+        stack: int64, as long as reached: every voxel may wait once.
+    """
+    row, plane = shape[2], shape[1] * shape[2]
+    for i in range(1, shape[0] - 1):
+        for j in range(1, shape[1] - 1):
+            rim = i in (1, shape[0] - 2) or j in (1, shape[1] - 2)
+            for k in range(1, row - 1, 1 if rim else max(row - 3, 1)):
+                if reached[i * plane + j * row + k] == 0:
+                    _flood_from(reached, i * plane + j * row + k, row, plane, stack)
+
+
+@njit
+def _flood_from(reached: np.ndarray, seed: int, row: int, plane: int, stack: np.ndarray) -> None:
+    """Mark what a flood from one voxel reaches, a run at a time."""
+    stack[0], waiting = seed, 1
+    reached[seed] = 1
+    while waiting > 0:
+        waiting -= 1
+        start = stack[waiting]
+        stop = start + 1
+        while reached[stop] == 0:
+            reached[stop] = 1
+            stop += 1
+        while reached[start - 1] == 0:
+            start -= 1
+            reached[start] = 1
+        for step in (-plane, -row, row, plane):
+            within = False
+            for k in range(start + step, stop + step):
+                if reached[k] != 0:
+                    within = False
+                elif not within:  # the rest of this run is found when its first voxel is taken up
+                    within = True
+                    reached[k] = 1
+                    stack[waiting] = k
+                    waiting += 1
+
+
+@njit
+def _claim(reached: np.ndarray, crop: np.ndarray, value: int) -> None:
+    """Give the background that no flood has reached to a label; reached has a rim."""
+    for i in range(crop.shape[0]):
+        for j in range(crop.shape[1]):
+            row, line = reached[i + 1, j + 1], crop[i, j]
+            for k in range(line.size):
+                if row[k + 1] == 0 and line[k] == 0:
+                    line[k] = value

@@ -48,10 +48,12 @@ class RegionStatistics:
 
 
 @njit
-def _accumulate(
-    ids: np.ndarray, sizes: np.ndarray, boxes: np.ndarray, sums: np.ndarray, span: tuple[int, int]
-) -> int:
-    """Add the slices of span, run by run; return the highest label met, which is not added if too high."""
+def _accumulate(ids: np.ndarray, table: np.ndarray, span: tuple[int, int]) -> int:
+    """Add the slices of span, run by run; return the highest label met, which is not added if too high.
+
+    A row of the table, int64 (labels, 10), holds voxels, their three sums of indices, and the first and last
+    index on each axis.
+    """
     highest = 0
     length = ids.shape[2]
     for i in range(span[0], span[1]):
@@ -65,17 +67,19 @@ def _accumulate(
                 while k < length and row[k] == value:
                     k += 1
                 highest = max(highest, value)
-                if value >= sizes.size:
+                if value >= len(table):
                     continue
+                entry = table[value]
                 count = k - start
-                sizes[value] += count
-                sums[value, 0] += count * i
-                sums[value, 1] += count * j
-                sums[value, 2] += count * (start + k - 1) // 2
-                box = boxes[value]
-                box[0, 0], box[0, 1] = min(box[0, 0], i), max(box[0, 1], i + 1)
-                box[1, 0], box[1, 1] = min(box[1, 0], j), max(box[1, 1], j + 1)
-                box[2, 0], box[2, 1] = min(box[2, 0], start), max(box[2, 1], k)
+                if entry[0] == 0:
+                    entry[4] = i
+                entry[0] += count
+                entry[1] += count * i
+                entry[2] += count * j
+                entry[3] += (count * (start + k - 1)) >> 1
+                entry[5] = i
+                entry[6], entry[7] = min(entry[6], j), max(entry[7], j)
+                entry[8], entry[9] = min(entry[8], start), max(entry[9], k - 1)
     return highest
 
 
@@ -102,25 +106,23 @@ def region_statistics(ids: np.ndarray, n: int | None = None) -> RegionStatistics
         raise ContractError(f"Labels up to {n} need a huge table. Renumber them.")
     # many small components: one table is cheaper than one a thread
     pieces = slabs(ids.shape[0], ids.size) if n < 1 << 16 else [(0, ids.shape[0])]
-    tables = []
-    for span in pieces:
-        boxes = np.zeros((n + 1, 3, 2), np.int32)
-        boxes[:, :, 0] = np.iinfo(np.int32).max
-        tables.append((ids, np.zeros(n + 1, np.int64), boxes, np.zeros((n + 1, 3), np.int64), span))
-    highest = max(each(_accumulate, tables), default=0)
+    tables = np.zeros((len(pieces), n + 1, 10), np.int64)
+    tables[:, :, 4::2] = np.iinfo(np.int32).max
+    tables[:, :, 5::2] = -1
+    highest = max(each(_accumulate, [(ids, t, span) for t, span in zip(tables, pieces)]), default=0)
     if highest > n:
         raise ContractError(
             f"The label map holds label {highest}, above n = {n}. Pass the highest label as n."
         )
-    sizes = sum((t[1] for t in tables), np.zeros(n + 1, np.int64))
-    sums = sum((t[3] for t in tables), np.zeros((n + 1, 3), np.int64))
+    sums = tables[:, :, :4].sum(axis=0)
+    sizes = sums[:, 0].copy()
     boxes = np.zeros((n + 1, 3, 2), np.int32)
-    if tables:
-        boxes[:, :, 0] = np.min([t[2][:, :, 0] for t in tables], axis=0)
-        boxes[:, :, 1] = np.max([t[2][:, :, 1] for t in tables], axis=0)
+    if pieces:
+        boxes[:, :, 0] = tables[:, :, 4::2].min(axis=0)
+        boxes[:, :, 1] = tables[:, :, 5::2].max(axis=0) + 1
     boxes[sizes == 0] = 0
     centroids = np.full((n + 1, 3), np.nan)
-    np.divide(sums, sizes[:, None], out=centroids, where=sizes[:, None] > 0)
+    np.divide(sums[:, 1:], sizes[:, None], out=centroids, where=sizes[:, None] > 0)
     return RegionStatistics(sizes, boxes, centroids)
 
 

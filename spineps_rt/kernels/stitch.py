@@ -5,56 +5,119 @@ from __future__ import annotations
 import numpy as np
 
 from spineps_rt.kernels._jit import njit
+from spineps_rt.kernels._threads import each, slabs
+
+CHUNK = 2048
+"""Voxels whose best sums and classes stay in the fastest cache."""
 
 
-@njit
 def accumulate(
     total: np.ndarray, logits: np.ndarray, weights: np.ndarray, start: tuple[int, int, int]
 ) -> None:
     """Add one tile's weighted logits.
 
     Args:
-        total: float32 (classes, n0, n1, n2), changed in place. Axes 0 and 1 of a voxel wrap around, so that
-            either may be a ring.
-        logits: float32 (classes, p0, p1, p2).
+        total: float32 (classes, n0, n1, n2), C-contiguous, changed in place. Axes 0 and 1 of a voxel wrap
+            around, so that either may be a ring.
+        logits: float32, float16 or uint8 (classes, p0, p1, p2); summed as float32.
         weights: float32 (p0, p1, p2).
         start: The tile's first voxel in the whole volume.
     """
-    classes, size0, size1, size2 = logits.shape
-    for c in range(classes):
-        for x in range(size0):
-            at0 = (start[0] + x) % total.shape[1]
-            for y in range(size1):
-                at1 = (start[1] + y) % total.shape[2]
-                for z in range(size2):
-                    total[c, at0, at1, start[2] + z] += weights[x, y, z] * logits[c, x, y, z]
+    weights = np.ascontiguousarray(weights)
+    spans = slabs(logits.shape[1], logits.size)
+    each(_accumulate_part, [(total, logits, weights, start, span) for span in spans])
+
+
+def _accumulate_part(
+    total: np.ndarray,
+    logits: np.ndarray,
+    weights: np.ndarray,
+    start: tuple[int, int, int],
+    span: tuple[int, int],
+) -> None:
+    """Add the rows of span, class by class; half floats are widened a class at a time."""
+    low, high = span
+    for sums, values in zip(total, logits):
+        part = values[low:high]
+        part = np.ascontiguousarray(part, np.float32 if part.dtype == np.float16 else None)
+        _accumulate(sums, part, weights[low:high], (start[0] + low, start[1], start[2]))
 
 
 @njit
+def _accumulate(
+    total: np.ndarray, logits: np.ndarray, weights: np.ndarray, start: tuple[int, int, int]
+) -> None:
+    """Add one class of one tile; where rows of the tile are rows of the sums, many rows go at once."""
+    size0, size1, size2 = logits.shape
+    length = total.shape[2]
+    whole = size2 == length
+    for x in range(size0):
+        sums = total[(start[0] + x) % total.shape[0]].reshape(-1)
+        values, factors = logits[x].reshape(-1), weights[x].reshape(-1)
+        y = 0
+        while y < size1:
+            at = (start[1] + y) % total.shape[1]
+            rows = min(size1 - y, total.shape[1] - at) if whole else 1
+            target = sums[at * length + start[2] : at * length + start[2] + rows * size2]
+            value = values[y * size2 : (y + rows) * size2]
+            factor = factors[y * size2 : (y + rows) * size2]
+            for k in range(target.size):
+                target[k] += factor[k] * np.float32(value[k])
+            y += rows
+
+
 def finalise(
     total: np.ndarray, classes: np.ndarray, low: tuple[int, int, int], high: tuple[int, int, int]
 ) -> None:
     """Give every voxel of a box its class and clear its sums.
 
     Args:
-        total: float32 (classes, n0, n1, n2), zeroed in place where read; axes 0 and 1 wrap around.
-        classes: uint8 (N0, N1, N2), written in place; of equal sums the first class wins.
+        total: float32 (classes, n0, n1, n2), C-contiguous, zeroed in place where read; axes 0 and 1 wrap
+            around.
+        classes: uint8 (N0, N1, N2), C-contiguous, written in place; of equal sums the first class wins.
         low: First voxel of the box in ``classes``.
         high: First voxel behind it.
     """
-    best = np.empty(total.shape[3], np.float32)
-    for x in range(low[0], high[0]):
-        at0 = x % total.shape[1]
-        for y in range(low[1], high[1]):
-            at1 = y % total.shape[2]
-            for z in range(low[2], high[2]):
-                best[z] = total[0, at0, at1, z]
-                total[0, at0, at1, z] = 0
-                classes[x, y, z] = 0
-            for c in range(1, total.shape[0]):
-                for z in range(low[2], high[2]):
-                    value = total[c, at0, at1, z]
-                    total[c, at0, at1, z] = 0
-                    if value > best[z]:
-                        best[z] = value
-                        classes[x, y, z] = c
+    voxels = total.shape[0] * (high[0] - low[0]) * (high[1] - low[1]) * (high[2] - low[2])
+    spans = [(a + low[0], b + low[0]) for a, b in slabs(high[0] - low[0], voxels)]
+    each(_finalise, [(total, classes, (low[1], high[1]), (low[2], high[2]), span) for span in spans])
+
+
+@njit
+def _finalise(
+    total: np.ndarray,
+    classes: np.ndarray,
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    span: tuple[int, int],
+) -> None:
+    """Classify the slices of span; where whole rows leave, many go at once."""
+    length, size = total.shape[3], columns[1] - columns[0]
+    whole = size == length and classes.shape[2] == length
+    best, chosen = np.empty(max(CHUNK, size), np.float32), np.empty(max(CHUNK, size), np.uint8)
+    for x in range(span[0], span[1]):
+        here, line = x % total.shape[1], classes[x].reshape(-1)
+        y = rows[0]
+        while y < rows[1]:
+            at = y % total.shape[2]
+            some = min(rows[1] - y, total.shape[2] - at, max(CHUNK // length, 1)) if whole else 1
+            _best(total, here, at * length + columns[0], best[: some * size], chosen[: some * size])
+            place = y * classes.shape[2] + columns[0]
+            line[place : place + some * size] = chosen[: some * size]
+            y += some
+
+
+@njit
+def _best(total: np.ndarray, x: int, start: int, best: np.ndarray, chosen: np.ndarray) -> None:
+    """Write the class of the highest sum of voxels in one row and clear their sums."""
+    for c in range(total.shape[0]):
+        sums = total[c, x].reshape(-1)[start : start + best.size]
+        if c == 0:
+            best[:] = sums
+            chosen[:] = 0
+        else:
+            for k in range(best.size):
+                better = sums[k] > best[k]
+                best[k] = sums[k] if better else best[k]
+                chosen[k] = np.uint8(c) if better else chosen[k]
+        sums[:] = 0
