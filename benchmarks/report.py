@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import kernels_page
+
 HERE = Path(__file__).parent
 PAGE = HERE / "README.md"
 
@@ -131,7 +133,7 @@ def _busy(machine: dict[str, Any]) -> list[str]:
     ]
 
 
-_SECTIONS = {"run_latency": _run_latency}
+_SECTIONS = {"run_latency": _run_latency, "kernels": kernels_page.section}
 
 
 def main() -> None:
