@@ -8,7 +8,7 @@ import pytest
 import tiny_scan
 from click.testing import CliRunner
 
-from benchmarks import n4_page, report, run_latency, stages_page
+from benchmarks import kernels_page, n4_page, report, run_latency, stages_page
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,27 @@ def test_different_masks_are_an_error(tmp_path):
         tiny_scan.write_scan(path)
     with pytest.raises(run_latency.click.ClickException, match="different masks"):
         run_latency._compare({scan: "another"}, scan, paths)
+
+
+def test_the_kernels_section_tells_what_is_lost():
+    def run(ours, different):
+        job = {"job": "dust", "first": 0.5, "seconds": {"spineps-rt": ours, "a": 0.2, "b": 0.1}}
+        return [{"map": "m", "shape": [100, 100, 10], "dtype": "uint8", "jobs": [job | different]}]
+
+    document = {
+        "date": "2026-01-01",
+        "machine": {"cpu": "x", "cores": 2},
+        "versions": {"b": "1"},
+        "runs": {"1": run(0.2, {"different": ["b"]}), "2": run(0.05, {"different": []})},
+        "cold": {"dust": 1.5},
+        "warm": {"dust": 0.25},
+    }
+    text = kernels_page.section(document)
+    assert "| dust | b | 1 | 0 (0.50) | 2 (2.00) |" in text
+    assert "On one core, dust (m): b is 2.00 times as fast." in text
+    assert "On two cores: nothing." in text
+    assert "dust (m): b answers differently" in text
+    assert "dust 1.50 s" in text and "took 0.25 s" in text
 
 
 def test_the_page_in_the_project_is_up_to_date():
