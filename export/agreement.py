@@ -10,6 +10,8 @@ from spineps_rt.errors import ModelError
 
 SAME_CLASS, SAME_DICE = 0.999, 0.999
 """What an exported model must reach against the network it was made from."""
+COUNTED = 1000
+"""Voxels from which a class has a Dice: one voxel more or less is then at most half of what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Agreement:
     same_class: float
     """Fraction of the voxels whose class is the same."""
     worst_dice: float
-    """Smallest Dice over the classes that either answer holds."""
+    """Smallest Dice over the classes of at least :data:`COUNTED` voxels (mean of both answers); else 1."""
     largest_difference: float
     """Of the logits; of classes, 1 where any differs."""
 
@@ -57,12 +59,11 @@ def compare(answer: np.ndarray, reference: np.ndarray) -> Agreement:
     difference = float(np.abs(answer.astype(np.float32) - reference.astype(np.float32)).max())
     logits = answer.dtype.kind == "f"
     one, two = (a.argmax(1) if logits else a for a in (answer, reference))
-    dice = [
-        2.0
-        * np.count_nonzero((one == c) & (two == c))
-        / (np.count_nonzero(one == c) + np.count_nonzero(two == c))
-        for c in np.union1d(one, two)
-    ]
+    dice = [1.0]
+    for c in np.union1d(one, two):
+        both = np.count_nonzero(one == c) + np.count_nonzero(two == c)
+        if both >= 2 * COUNTED:
+            dice.append(2.0 * np.count_nonzero((one == c) & (two == c)) / both)
     return Agreement(
         float((one == two).mean()), float(min(dice)), difference if logits else float(difference > 0)
     )
