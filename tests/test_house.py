@@ -138,7 +138,9 @@ def test_the_runtime_imports_nothing_banned():
 
 def test_the_runtime_imports_neither_the_exporter_nor_the_workshop():
     foreign = ("spineps_rt.export", "export", "training", "benchmarks")
-    used = {name(path): [m for m in imported(path) if m.startswith(foreign)] for path in RUNTIME}
+    door = ROOT / "spineps_rt" / "cli" / "export.py"  # the command, which loads the exporter when it runs
+    rest = [path for path in RUNTIME if path != door]
+    used = {name(path): [m for m in imported(path) if m.startswith(foreign)] for path in rest}
     assert {path: modules for path, modules in used.items() if modules} == {}
 
 

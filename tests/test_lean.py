@@ -19,7 +19,7 @@ FOREIGN = (
     "spineps",
     "TPTBox",
 )
-COMMANDS = ([], ["run"], ["phantom"], ["models"], ["models", "list"], ["models", "show"])
+COMMANDS = ([], ["run"], ["phantom"], ["export"], ["models"], ["models", "list"], ["models", "show"])
 
 
 def python(code, *arguments):

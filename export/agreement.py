@@ -1,0 +1,69 @@
+"""How far two answers of a network agree. Needs no PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spineps_rt.errors import ModelError
+
+SAME_CLASS, SAME_DICE = 0.999, 0.999
+"""What an exported model must reach against the network it was made from."""
+COUNTED = 1000
+"""Voxels from which a class has a Dice: one voxel more or less is then at most half of what is allowed."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of one answer with the reference."""
+
+    same_class: float
+    """Fraction of the voxels whose class is the same."""
+    worst_dice: float
+    """Smallest Dice over the classes of at least :data:`COUNTED` voxels (mean of both answers); else 1."""
+    largest_difference: float
+    """Of the logits; of classes, 1 where any differs."""
+
+    def require(self, what: str) -> None:
+        """Refuse an answer that is not the reference's.
+
+        Raises:
+            ModelError: The agreement is below the limits.
+        """
+        if not (self.same_class >= SAME_CLASS and self.worst_dice >= SAME_DICE):
+            raise ModelError(
+                f"{what} differs from the network it was made from: {self}; expected the same class in "
+                f"{SAME_CLASS:.1%} and a Dice of {SAME_DICE} or more. Nothing was written."
+            )
+
+    def __str__(self) -> str:
+        return (
+            f"same class {self.same_class:.4%}, smallest Dice {self.worst_dice:.5f}, "
+            f"largest difference {self.largest_difference:.2g}"
+        )
+
+
+def compare(answer: np.ndarray, reference: np.ndarray) -> Agreement:
+    """Compare two answers.
+
+    Args:
+        answer: (1, classes, ...) float logits, or (1, ...) uint8 classes.
+        reference: Of the same shape and kind.
+
+    Returns:
+        The agreement; one of zeros where a logit is NaN or infinite.
+    """
+    if not np.isfinite(answer).all():
+        return Agreement(0.0, 0.0, float("inf"))
+    difference = float(np.abs(answer.astype(np.float32) - reference.astype(np.float32)).max())
+    logits = answer.dtype.kind == "f"
+    one, two = (a.argmax(1) if logits else a for a in (answer, reference))
+    dice = [1.0]
+    for c in np.union1d(one, two):
+        both = np.count_nonzero(one == c) + np.count_nonzero(two == c)
+        if both >= 2 * COUNTED:
+            dice.append(2.0 * np.count_nonzero((one == c) & (two == c)) / both)
+    return Agreement(
+        float((one == two).mean()), float(min(dice)), difference if logits else float(difference > 0)
+    )

@@ -1,0 +1,104 @@
+"""Model folders out of zip files, distrusting every entry."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from spineps_rt.errors import ModelError
+
+MAX_FILES = 10_000
+MAX_BYTES = 16 << 30
+"""Unpacked, all files together; five folds of a large nnU-Net are about 2 GiB."""
+MAX_RATIO = 100
+"""Unpacked to packed; weights hardly shrink at all, JSON by less than 20."""
+_FREE_BYTES = 1 << 20
+"""Below this nothing is a bomb, whatever its ratio."""
+_ENCRYPTED = 1
+
+
+@contextlib.contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Unpack a zip file into a temporary folder, which goes again at the end.
+
+    Args:
+        path: The zip file.
+
+    Yields:
+        The folder.
+
+    Raises:
+        ModelError: The file is no zip file, damaged, or one of its entries is refused; see
+            :func:`check_archive`.
+    """
+    entries = check_archive(path)
+    with tempfile.TemporaryDirectory(prefix="spineps-rt-") as folder:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for entry in entries:
+                    target = Path(folder, *PurePosixPath(entry.filename).parts)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    # zipfile stops at the size that was checked, and compares the CRC
+                    with archive.open(entry) as source, target.open("xb") as sink:
+                        shutil.copyfileobj(source, sink, 1 << 20)
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+            raise ModelError(f"{path} is damaged: {error}. Download or copy it again.") from error
+        except OSError as error:
+            raise ModelError(f"{path} cannot be unpacked into {folder}: {error.strerror}.") from error
+        yield Path(folder)
+
+
+def check_archive(path: Path) -> list[zipfile.ZipInfo]:
+    """Look at a zip file's table of contents and refuse what no model needs.
+
+    Args:
+        path: The zip file.
+
+    Returns:
+        Its files, without folders.
+
+    Raises:
+        ModelError: The file cannot be read; or an entry leaves the folder, is a link or a device, is
+            encrypted, comes twice; or the files are too many, too large or packed too tightly.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ModelError(f"{path} cannot be read as a zip file: {error}. Copy it again.") from error
+    for entry in entries:
+        _check_entry(path, entry)
+    names = {entry.filename.casefold() for entry in entries}
+    if len(names) < len(entries):
+        raise ModelError(f"{path} holds a file twice; a model's archive does not.")
+    size = sum(entry.file_size for entry in entries)
+    if len(entries) > MAX_FILES or size > MAX_BYTES:
+        raise ModelError(
+            f"{path} holds {len(entries)} files of {size} bytes; at most {MAX_FILES} files and {MAX_BYTES} "
+            "bytes are unpacked. Unpack it yourself if you trust it, and name the folder."
+        )
+    return entries
+
+
+def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
+    name = entry.filename
+    outside = name.startswith("/") or "\\" in name or ":" in name.split("/")[0] or ".." in name.split("/")
+    if outside or "\0" in entry.orig_filename or not PurePosixPath(name).parts:
+        raise ModelError(f"{path} holds {name!r}, which would leave the folder it is unpacked into.")
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise ModelError(f"{path} holds {name!r}, a link or device; a model is made of plain files.")
+    if entry.flag_bits & _ENCRYPTED:
+        raise ModelError(
+            f"{path} holds {name!r}, which is encrypted. Unpack it yourself and name the folder."
+        )
+    if entry.file_size > max(_FREE_BYTES, MAX_RATIO * entry.compress_size):
+        raise ModelError(
+            f"{path} holds {name!r}, {entry.compress_size} bytes that would unpack to {entry.file_size}: "
+            "no weights shrink like that. Unpack it yourself if you trust it, and name the folder."
+        )
