@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,8 @@ def main(
     output: Path,
 ) -> None:
     """Time SPINEPS and spineps-rt by turns on one phantom, in OUT."""
+    if out.exists():
+        raise click.ClickException(f"{out} exists; SPINEPS would take what is there. Name a new folder.")
     words = [peer_python, peer_script, out, *(f"{n:g}" for n in phantom)]
     peer: list[dict[str, Any]] = []
     ours: list[list[dict[str, Any]]] = []
@@ -59,6 +62,7 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         answers, kernels = Path(folder) / "answers.npz", Path(folder) / "kernels"
         for turn in range(repeats):
+            shutil.rmtree(out, ignore_errors=True)
             subprocess.run([str(w) for w in words], check=True, capture_output=True)
             peer.append(json.loads((out / "timing.json").read_text(encoding="utf-8")))
             click.echo(f"SPINEPS: {peer[-1]['total_without_oracle']:.1f} s")
