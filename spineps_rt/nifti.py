@@ -77,8 +77,8 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
 
     Returns:
         The image with scl_slope and scl_inter applied: float32 (exact up to 24 bits), or the file's own whole
-        numbers where they take one or two bytes and are not scaled. Fortran-contiguous as files are;
-        :func:`spineps_rt.volume.reorient` makes it C-contiguous. A fourth axis of one volume is dropped.
+        numbers of one or two bytes where they are not scaled; Fortran-contiguous as files are. A fourth axis
+        of one volume is dropped.
 
     Raises:
         MissingFileError: The file is not there or may not be read.
