@@ -16,11 +16,12 @@ from spineps_rt.export.nnunet import read_nnunet
 from spineps_rt.export.onnx import to_onnx, write_model
 from spineps_rt.export.source import CONFIG, open_source
 from spineps_rt.export.tiles import phantom_tile
+from spineps_rt.export.verify import engines_here
 from spineps_rt.export.weights import sha256
 
 from spineps_rt import __version__
-from spineps_rt.engine import load_model, open_engine
-from spineps_rt.errors import EngineError, ModelError, OutputExistsError
+from spineps_rt.engine import load_model
+from spineps_rt.errors import ModelError, OutputExistsError
 from spineps_rt.files import write_together
 
 _DEVICES = ("onnx", "openvino")
@@ -106,15 +107,8 @@ def _tried(folder: Path, found: Imported) -> list[str]:
     if not np.isfinite(reference).all():
         raise ModelError("The network answers NaN or infinity on a phantom; nothing was written.")
     lines = []
-    for device in _DEVICES:
-        try:
-            engine = open_engine(model, device=device)
-        except EngineError:
-            if device == _DEVICES[0]:
-                raise
-            continue  # not installed
-        with engine:
-            agreement = compare(engine.infer(tile), reference)
+    for engine in engines_here(model, _DEVICES):
+        agreement = compare(engine.infer(tile), reference)
         agreement.require(f"The graph on {engine.provider}")
         lines.append(f"{engine.provider} against PyTorch {torch.__version__} on a phantom: {agreement}")
     return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from spineps_rt.export.tiles import phantom_tile
 
 from spineps_rt.engine import load_model, open_engine
 from spineps_rt.engine.base import Engine
+from spineps_rt.engine.manifest import Model
 from spineps_rt.errors import EngineError
 
 DEVICES = ("onnx", "openvino", "cuda", "tensorrt")
@@ -27,6 +28,30 @@ class Verified:
     agreement: Agreement
     seconds: float
     """For one tile, the second run of two."""
+
+
+def engines_here(model: Model, devices: Iterable[str]) -> Iterator[Engine]:
+    """Open one engine after the other, each closed before the next; what this machine lacks is passed over.
+
+    Args:
+        model: What they run.
+        devices: Names as :func:`~spineps_rt.engine.open_engine` takes them; the first must be there.
+
+    Yields:
+        Open engines.
+
+    Raises:
+        EngineError: The first device cannot be had.
+    """
+    for place, device in enumerate(devices):
+        try:
+            engine = open_engine(model, device=device)
+        except EngineError:
+            if place == 0:
+                raise
+            continue
+        with engine:
+            yield engine
 
 
 def verify(name_or_folder: str | Path) -> Iterator[Verified]:
@@ -45,15 +70,8 @@ def verify(name_or_folder: str | Path) -> Iterator[Verified]:
     model = load_model(name_or_folder)
     tile = phantom_tile(model)
     reference: np.ndarray | None = None
-    for device in DEVICES:
-        try:
-            engine = open_engine(model, device=device)
-        except EngineError:
-            if device == DEVICES[0]:
-                raise
-            continue  # not on this machine
-        with engine:
-            answer, seconds = _timed(engine, tile)
+    for engine in engines_here(model, DEVICES):
+        answer, seconds = _timed(engine, tile)
         reference = answer if reference is None else reference
         yield Verified(engine.provider, compare(answer, reference), seconds)
 

@@ -77,8 +77,7 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
 
     Returns:
         The image with scl_slope and scl_inter applied: float32 (exact up to 24 bits), or the file's own whole
-        numbers of one or two bytes where they are not scaled; Fortran-contiguous as files are. A fourth axis
-        of one volume is dropped.
+        numbers of one or two bytes where they are not scaled; in Fortran order. A fourth axis of one is dropped.
 
     Raises:
         MissingFileError: The file is not there or may not be read.
@@ -146,8 +145,8 @@ def encode_nifti(array: np.ndarray, *, like: Volume, compress: bool = True) -> b
     header["descrip"] = f"spineps-rt {__version__}".encode()
     _place(header, like)
     header.set_xyzt_units("mm")
-    few = (array[:, :, k : k + 8] for k in range(0, array.shape[2], 8))  # eight slices at a time
-    voxels = (part.astype(part.dtype.newbyteorder("<"), copy=False).tobytes(order="F") for part in few)
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    voxels = (little[:, :, k : k + 8].tobytes(order="F") for k in range(0, array.shape[2], 8))
     pieces = chain((header.binaryblock, bytes(4)), voxels)  # four zero bytes: no extension follows
     return files.packed(pieces) if compress else b"".join(pieces)
 
