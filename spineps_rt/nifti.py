@@ -77,7 +77,7 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
 
     Returns:
         The image with scl_slope and scl_inter applied: float32 (exact up to 24 bits), or the file's own whole
-        numbers of one or two bytes where they are not scaled; in Fortran order. A fourth axis of one is dropped.
+        numbers of one or two bytes where they are not scaled; Fortran order. A fourth axis of one goes.
 
     Raises:
         MissingFileError: The file is not there or may not be read.
