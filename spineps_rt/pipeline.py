@@ -121,7 +121,6 @@ class Pipeline:
         masks, warnings = self._masks(image, clock)
         with clock.stage("reconcile"):
             final = self._reconcile(masks, image)
-            del masks
         with clock.stage("labeling"):
             levels = name_levels(
                 final.semantic, final.instances, affine=image.affine, options=self.options.labeling
@@ -209,10 +208,11 @@ class Pipeline:
             self._instance.rest()
         return mask.with_array(answer.instances), answer.warnings
 
-    def _reconcile(self, masks: Sequence[np.ndarray], image: Volume) -> Reconciled:
+    def _reconcile(self, masks: list[np.ndarray], image: Volume) -> Reconciled:
+        """Both final masks; empties the list, so that the masks that came take no memory meanwhile."""
         final = reconcile(
-            masks[0],
-            masks[1],
+            masks.pop(0),
+            masks.pop(0),
             spacing=image.spacing,
             orientation=image.orientation,
             options=self.options.reconcile,

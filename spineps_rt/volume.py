@@ -16,6 +16,7 @@ from nibabel import orientations
 
 from spineps_rt import geometry
 from spineps_rt.errors import ContractError, DimensionError, EmptyImageError, GeometryError
+from spineps_rt.kernels.copying import contiguous, copy_into
 
 Box = tuple[slice, slice, slice]
 
@@ -81,7 +82,7 @@ def reorient(volume: Volume, codes: Sequence[str]) -> Volume:
         ContractError: The codes are no orientation.
     """
     view = turned(volume, codes)
-    return Volume(np.ascontiguousarray(view.array), view.affine, volume.header)
+    return Volume(contiguous(view.array), view.affine, volume.header)
 
 
 def turned(volume: Volume, codes: Sequence[str]) -> Volume:
@@ -114,7 +115,7 @@ def crop(volume: Volume, box: Box) -> Volume:
     """
     start, stop = _bounds(volume.shape, box)
     array = volume.array[tuple(slice(a, b) for a, b in zip(start, stop))]
-    return Volume(np.ascontiguousarray(array), geometry.shifted(volume.affine, start), volume.header)
+    return Volume(contiguous(array), geometry.shifted(volume.affine, start), volume.header)
 
 
 def paste(volume: Volume, box: Box, array: np.ndarray) -> Volume:
@@ -132,30 +133,21 @@ def paste(volume: Volume, box: Box, array: np.ndarray) -> Volume:
     return volume.with_array(result)
 
 
-def pad_to(volume: Volume, shape: Sequence[int], *, value: float | None = None) -> Volume:
-    """Pad to a shape, the volume in the middle (the odd voxel goes before it); crop where it is larger.
-
-    Cropping too is what TPTBox 1.1.0 ``pad_to`` does, whatever its ``crop`` argument says.
+def padded(volume: Volume, margin: int, *, dtype: str) -> tuple[Volume, np.ndarray]:
+    """Copy a volume into the middle of a larger one.
 
     Args:
         volume: Any volume.
-        shape: The three sizes wanted.
-        value: What the new voxels hold; None means the array's minimum, as TPTBox pads an image (it pads a
-            label map with 0). With None, an array cut down first counts as it is then.
+        margin: Voxels on every side.
+        dtype: What the voxels become.
 
-    Raises:
-        ContractError: The shape is not three positive sizes.
+    Returns:
+        The larger volume, C-contiguous, its margin 0; and the view of its array that holds the voxels.
     """
-    wanted = tuple(int(size) for size in shape)
-    if len(wanted) != 3 or min(wanted) < 1:
-        raise ContractError(f"a shape to pad to has three positive sizes; got {tuple(shape)}")
-    spare = [want - have for want, have in zip(wanted, volume.shape)]
-    skip = [(max(-gap, 0) + 1) // 2 for gap in spare]
-    cut = [slice(a, a + min(want, have)) for a, want, have in zip(skip, wanted, volume.shape)]
-    inner = crop(volume, (cut[0], cut[1], cut[2]))
-    before = [(max(gap, 0) + 1) // 2 for gap in spare]
-    fill = inner.array.min() if value is None else value
-    return _shift(inner, before, wanted, mode="constant", constant_values=fill)
+    array = np.zeros([size + 2 * margin for size in volume.shape], dtype)
+    inner = array[tuple(slice(margin, margin + size) for size in volume.shape)]
+    copy_into(inner, volume.array)
+    return Volume(array, geometry.shifted(volume.affine, (-margin,) * 3), volume.header), inner
 
 
 def bounding_box(array: np.ndarray, *, margin: float = 0, minimum: float = 0) -> Box:
@@ -234,7 +226,7 @@ def resample_to(volume: Volume, target: Volume, *, labels: bool) -> Volume:
     shape, affine = geometry.reoriented(volume.shape, volume.affine, transform)
     if shape == target.shape and geometry.same_grid(affine, target.affine, tolerance=1e-5):
         turned = orientations.apply_orientation(volume.array, transform)
-        return target.with_array(np.ascontiguousarray(turned))
+        return target.with_array(contiguous(turned))
     if np.allclose(geometry.spacing(affine), target.spacing, atol=1e-6):
         before = np.round((np.linalg.inv(target.affine) @ affine)[:3, 3]).astype(int).tolist()
         moved = geometry.shifted(affine, (-before[0], -before[1], -before[2]))
@@ -269,7 +261,7 @@ def _shift(volume: Volume, before: Sequence[int], shape: Sequence[int], **paddin
     widths = [(max(0, a), max(0, b)) for a, b in zip(before, after)]
     array = np.pad(volume.array[keep], widths, **padding)
     start = (-int(before[0]), -int(before[1]), -int(before[2]))
-    return Volume(np.ascontiguousarray(array), geometry.shifted(volume.affine, start), volume.header)
+    return Volume(contiguous(array), geometry.shifted(volume.affine, start), volume.header)
 
 
 def _resample(volume: Volume, affine: np.ndarray, shape: tuple[int, int, int], labels: bool) -> Volume:

@@ -14,7 +14,7 @@ from spineps_rt.volume import (
     Volume,
     bounding_box,
     crop,
-    pad_to,
+    padded,
     paste,
     plane,
     reorient,
@@ -71,12 +71,6 @@ EDGE_LABELS = [
     [[0, 0], [3, 3], [3, 3]],
     [[2, 2], [5, 5], [5, 5]],
     [[4, 4], [0, 0], [0, 0]],
-]
-PADDED_AFFINE = [
-    [0.28962947762551555, 0.07338850211728315, 2.866009467376818, -25.948259910261868],
-    [-0.9362933635841992, -0.23724507622335927, 0.8865606199840186, 28.925927047392804],
-    [0.19866933079506122, -1.225083222301552, 0.0, 38.57624744690339],
-    [0.0, 0.0, 0.0, 1.0],
 ]
 SLA_AFFINE = [
     [-0.07338850211728315, -2.866009467376818, -0.28962947762551555, -16.11832509551207],
@@ -224,26 +218,17 @@ def test_paste_and_with_array_demand_the_shape():
         image().with_array(IMAGE[1:])
 
 
-def test_pad_to_as_tptbox_cuts_what_is_too_large():
-    padded = pad_to(image(), (5, 2, 5))
-    expected = np.full((5, 2, 5), IMAGE[:, 1:].min())
-    expected[1:, :, 2:4] = IMAGE[:, 1:]
-    np.testing.assert_array_equal(padded.array, expected)
-    np.testing.assert_array_equal(padded.affine, PADDED_AFFINE)
-
-
-@pytest.mark.parametrize("value", [0, 9])
-def test_pad_to_with_a_value(value):
-    padded = pad_to(labels(), (6, 6, 6), value=value)
-    assert padded.array.dtype == np.uint8
-    assert (padded.array == value).sum() == 6**3 - 24 + np.count_nonzero(np.equal(LABELS, value))
-    assert_same(resample_to(padded, labels(), labels=True), labels())
-
-
-@pytest.mark.parametrize("shape", [(5, 5), (5, 5, 0)])
-def test_shapes_that_nothing_pads_to(shape):
-    with pytest.raises(errors.ContractError, match="three positive"):
-        pad_to(image(), shape)
+@pytest.mark.parametrize("margin", [0, 3])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_padded(margin, order):
+    larger, inner = padded(Volume(np.asarray(IMAGE, order=order), AFFINE), margin, dtype="float64")
+    expected = np.pad(IMAGE, margin)
+    np.testing.assert_array_equal(larger.array, expected)
+    assert larger.array.dtype == np.float64
+    assert larger.array.flags.c_contiguous
+    assert np.shares_memory(inner, larger.array)
+    np.testing.assert_array_equal(inner, IMAGE)
+    np.testing.assert_allclose(larger.affine @ [margin, margin, margin, 1], AFFINE @ [0, 0, 0, 1])
 
 
 @pytest.mark.parametrize(
@@ -333,7 +318,7 @@ def test_resample_to_repeats_edges_outwards_as_tptbox():
 
 @pytest.mark.parametrize("codes", ALL_CODES)
 def test_resample_to_undoes_turns_and_pads_without_interpolation(codes):
-    turned = pad_to(reorient(image(), codes), (7, 7, 7))
+    turned, _ = padded(reorient(image(), codes), 2, dtype=IMAGE.dtype)
     back = resample_to(turned, image(), labels=False)
     np.testing.assert_array_equal(back.array, IMAGE)
     np.testing.assert_array_equal(back.affine, AFFINE)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
+from spineps_rt.kernels._threads import each
 from spineps_rt.kernels.statistics import nonzero_box
 from spineps_rt.labels import ENDPLATE_STRUCTURES, STRUCTURES, VERTEBRAE
 from spineps_rt.report.colours import RGB, instance_colour, structure_colour
@@ -91,7 +92,7 @@ def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, capti
     write_scale(panels[0][1], scale)
     page = _page(panels, caption, np.union1d(side.cut.semantic, front.cut.semantic))
     stream = io.BytesIO()
-    page.save(stream, format="PNG", compress_level=3)
+    page.save(stream, format="PNG", compress_level=2)
     return stream.getvalue()
 
 
@@ -151,8 +152,9 @@ def _row(
     cut = view.cut
     height, width = (max(8, round(n * mm * scale)) for n, mm in zip(cut.image.shape, cut.spacing))
     plain = grey_panel(cut, window, (width, height))
-    vertebrae = overlay(plain, cut.instances, instance_colour)
-    structures = overlay(plain, cut.semantic, structure_colour)
+    vertebrae, structures = each(
+        overlay, [(plain, cut.instances, instance_colour), (plain, cut.semantic, structure_colour)]
+    )
     pixel = cut.spacing[0] * scale, cut.spacing[1] * scale
     names = [
         Name(

@@ -8,7 +8,7 @@ from spineps_rt.errors import EmptyImageError
 from spineps_rt.geometry import shifted
 from spineps_rt.options import PreprocessOptions
 from spineps_rt.stages.bias_field import correct_bias_field
-from spineps_rt.volume import Volume, bounding_box, pad_to
+from spineps_rt.volume import Volume, bounding_box, padded
 
 HIGHEST = 1500
 """Brightest value that the networks were trained on."""
@@ -37,7 +37,7 @@ def preprocess(volume: Volume, options: PreprocessOptions = _DEFAULTS) -> Volume
         NotFiniteError: The bias correction found NaN or infinity.
         ContractError: An option of the bias correction is out of range.
     """
-    image = np.array(volume.array, dtype=np.float32, order="C")
+    result, image = padded(volume, options.pad, dtype="float32")
     whole = _is_integral(volume)
     if image.min() == image.max():
         raise EmptyImageError(
@@ -54,7 +54,11 @@ def preprocess(volume: Volume, options: PreprocessOptions = _DEFAULTS) -> Volume
             np.trunc(inside, out=inside)
     if options.normalise:
         normalise(inside, whole=whole)
-    return pad_to(volume.with_array(image), [size + 2 * options.pad for size in image.shape])
+    if lowest := image.min():  # only where it was not shifted to zero, as the margin is
+        kept = image.copy()
+        result.array.fill(lowest)
+        image[...] = kept
+    return result
 
 
 def normalise(image: np.ndarray, *, whole: bool) -> None:

@@ -72,6 +72,8 @@ def reconcile(
     turn = tuple(slice(None, None, sign) for sign in signs)
     sem = np.array(semantic[box].transpose(axes)[turn], np.uint8, order="C")
     inst = np.array(instances[box].transpose(axes)[turn], np.uint16, order="C")
+    shape = semantic.shape
+    del semantic, instances  # large, and nobody's any more where the caller let go of them
     # SPINEPS sorts along axis 1 of the array that came, whatever that axis is
     height = 1 if options.split_top_by_height else axes.index(1)
     sign = 1 if options.split_top_by_height else signs[height]
@@ -82,7 +84,7 @@ def reconcile(
     inst[sem == labels.METAL] = labels.METAL
     inst[sem == labels.DENS] = labels.C2_INSTANCE
     sem, inst, more = _attach(sem, inst, missed, options)
-    full_sem, full_inst = np.zeros(semantic.shape, np.uint8), np.zeros(semantic.shape, np.uint16)
+    full_sem, full_inst = np.zeros(shape, np.uint8), np.zeros(shape, np.uint16)
     full_sem[box].transpose(axes)[turn] = sem
     full_inst[box].transpose(axes)[turn] = inst
     return Reconciled(full_sem, full_inst, tuple(notes + more))
