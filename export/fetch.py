@@ -80,8 +80,8 @@ def _download(address: str, part: Path, report: Report) -> None:
         done = _append(response, part, (start, total), report)
     if done != total:
         raise ModelError(
-            f"{address} broke off after {done} of {total} bytes. Run the command again: it goes on from there "
-            "where the server can."
+            f"{address} broke off after {done} of {total} bytes. Run the command again: it goes on there, "
+            "if the server can."
         )
 
 
