@@ -1,1 +1,1 @@
-"""SPINEPS checkpoints to ONNX. The only part of the package that knows PyTorch."""
+"""SPINEPS's networks for this runtime: the only part of the package that knows PyTorch, or the network."""

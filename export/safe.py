@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from spineps_rt.export.archive import check_archive
 
+from spineps_rt.archive import check_archive
 from spineps_rt.errors import ModelError
 
 _REBUILDERS = {

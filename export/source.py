@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spineps_rt.export.archive import unpacked
-
+from spineps_rt.archive import only, opened
 from spineps_rt.errors import ModelError
+from spineps_rt.install import CONFIG
 
-CONFIG = "inference_config.json"
 _MAX_JSON = 64 << 20
 
 
@@ -30,15 +29,9 @@ def open_source(path: Path) -> Iterator[Path]:
     Raises:
         ModelError: Nothing is there, or the configuration is missing or there are several.
     """
-    if not path.exists():
-        raise ModelError(f"{path} does not exist; name a model folder of SPINEPS or a zip file of one.")
-    with contextlib.ExitStack() as stack:
-        folder = path
-        if path.suffix.lower() == ".zip":
-            folder = stack.enter_context(unpacked(path))
-        elif path.is_file():
-            folder = path.parent
-        yield _only(folder, CONFIG, path).parent
+    beside = path.is_file() and path.suffix.lower() != ".zip"
+    with opened(path.parent if beside else path) as folder:
+        yield only(folder, CONFIG, path).parent
 
 
 def find(folder: Path, name: str) -> Path:
@@ -51,17 +44,7 @@ def find(folder: Path, name: str) -> Path:
     Raises:
         ModelError: There is none, or more than one.
     """
-    return _only(folder, name, folder)
-
-
-def _only(folder: Path, name: str, source: Path) -> Path:
-    direct = sorted(folder.glob(name))
-    found = direct or sorted(folder.glob(f"**/{name}"))
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(str(path.relative_to(folder)) for path in found[:5])
-    problem = f"holds {len(found)} of {name} ({names})" if found else f"holds no {name}"
-    raise ModelError(f"{source} {problem}; expected one. Name the folder of one model as SPINEPS has it.")
+    return only(folder, name, folder)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -120,14 +120,26 @@ def prepare_folder(folder: Path) -> None:
     Raises:
         OutputError: It cannot be created or written.
     """
-    probe = folder / _temporary_name()
+    probe = folder / temporary_name()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_new(probe, b"\0")
-    except OSError as error:
-        raise OutputError(_sentence(folder, error)) from error
+        with output_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_new(probe, b"\0")
     finally:
         _remove(probe)
+
+
+@contextlib.contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Say in a sentence why something cannot be written.
+
+    Raises:
+        OutputError: Instead of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(_sentence(path, error)) from error
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -157,7 +169,7 @@ def write_together(items: Sequence[tuple[Path, bytes]]) -> None:
     """
     if len({path for path, _ in items}) < len(items):
         raise ContractError(f"each output needs a path of its own; got {[str(path) for path, _ in items]}")
-    moves = [_Move(path.with_name(_temporary_name()), path) for path, _ in items]
+    moves = [_Move(path.with_name(temporary_name()), path) for path, _ in items]
     current = Path()
     try:
         for move, (current, data) in zip(moves, items):
@@ -168,7 +180,7 @@ def write_together(items: Sequence[tuple[Path, bytes]]) -> None:
             current = move.path
             move.publish()
         for folder in {move.path.parent for move in moves}:
-            _sync_folder(folder)
+            sync_folder(folder)
     except BaseException as error:
         for move in reversed(moves):
             move.undo()
@@ -203,7 +215,8 @@ class _Move:
             _remove(self.path)
 
 
-def _temporary_name() -> str:
+def temporary_name() -> str:
+    """Make up a hidden name for what is not whole yet."""
     return f".spineps-rt-{secrets.token_hex(6)}.part"
 
 
@@ -216,7 +229,8 @@ def _write_new(path: Path, data: bytes) -> None:
         os.fsync(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk."""
     with contextlib.suppress(OSError):  # some network file systems refuse to sync a folder
         descriptor = os.open(folder, os.O_RDONLY)
         try:

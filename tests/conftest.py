@@ -8,6 +8,15 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
+def store(tmp_path_factory, monkeypatch):
+    """Keep the models that a user has installed out of the tests, and the tests' own away from the user."""
+    folder = tmp_path_factory.getbasetemp() / "no store"
+    monkeypatch.setenv("SPINEPS_RT_MODELS", str(folder))
+    yield
+    assert not folder.exists()  # whoever installs takes a store of its own
+
+
+@pytest.fixture(autouse=True)
 def package_logger():
     """Give the package's logger back as it was: a command takes it over for the rest of its process."""
     logger = logging.getLogger("spineps_rt")

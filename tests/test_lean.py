@@ -19,7 +19,8 @@ FOREIGN = (
     "spineps",
     "TPTBox",
 )
-COMMANDS = ([], ["run"], ["phantom"], ["export"], ["models"], ["models", "list"], ["models", "show"])
+MODELS = ("list", "show", "verify", "import", "fetch", "remove")
+COMMANDS = ([], ["run"], ["phantom"], ["export"], ["models"], *(["models", name] for name in MODELS))
 
 
 def python(code, *arguments):

@@ -35,13 +35,22 @@ def export(source: Path | None, output: Path | None, verified: str | None, overw
         for one in verify(verified):
             click.echo(f"{one.provider:<36}{one.seconds:8.3f} s  {one.agreement}")
         return
+    if source is not None and output is not None:
+        export_model(source, output, overwrite=overwrite)
+        click.echo(output)
+
+
+def export_model(source: Path, output: Path, *, overwrite: bool = False) -> None:
+    """Export a model and print what there is to tell of it.
+
+    Raises:
+        EngineError: PyTorch is not installed.
+    """
     try:
         from spineps_rt.export.convert import export as run  # noqa: PLC0415 (PyTorch)
     except ImportError as error:
         raise EngineError(
             f"The export needs PyTorch and more ({error}): pip install 'spineps-rt[export]'"
         ) from error
-    if source is not None and output is not None:
-        for line in run(source, output, overwrite=overwrite):
-            click.echo(line)
-        click.echo(output)
+    for line in run(source, output, overwrite=overwrite):
+        click.echo(line)

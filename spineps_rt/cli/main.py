@@ -21,7 +21,7 @@ _COMMANDS = {
     "phantom": ("spineps_rt.cli.phantom", "Make an artificial spine scan with its truth."),
     "warmup": ("spineps_rt.cli.warmup", "Compile and load everything before the first scan."),
     "export": ("spineps_rt.cli.export", "Turn SPINEPS models into models of this runtime."),
-    "models": ("spineps_rt.cli.models", "List and describe models."),
+    "models": ("spineps_rt.cli.models", "List, describe, verify, install and remove models."),
 }
 """Name -> module and one line for ``--help``, so that help loads no command."""
 

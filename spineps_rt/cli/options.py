@@ -16,7 +16,9 @@ output_folder = click.option(
     help="Folder for the results [default: derivatives_seg beside each scan].",
 )
 model = click.option(
-    "--model", metavar="NAME|FOLDER", help="Model to use: embedded name or folder [default: embedded models]."
+    "--model",
+    metavar="NAME|FOLDER",
+    help="Model to use; of two, with a comma between [default: embedded models].",
 )
 device = click.option(
     "--device",
@@ -28,6 +30,6 @@ device = click.option(
 threads = click.option(
     "--threads", type=click.IntRange(min=0), default=0, metavar="N", help="CPU threads [default: every core]."
 )
-overwrite = click.option("--overwrite", is_flag=True, help="Replace results that are already there.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace what is already there.")
 verbose = click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")

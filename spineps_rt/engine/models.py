@@ -15,6 +15,7 @@ from spineps_rt.engine.manifest import (
     TensorSpec,
     read_manifest,
 )
+from spineps_rt.engine.store import installed_folders, store_folder
 from spineps_rt.errors import ModelError
 
 __all__ = [
@@ -23,9 +24,13 @@ __all__ = [
     "ModelPair",
     "SemanticModel",
     "TensorSpec",
+    "damage",
     "default_models",
+    "embedded_folders",
     "embedded_models",
+    "find_model",
     "load_model",
+    "read_file",
     "read_graph",
     "resolve_models",
 ]
@@ -43,7 +48,7 @@ def load_model(name_or_folder: str | Path) -> SemanticModel | InstanceModel:
     """Load one model and verify every file that its manifest lists.
 
     Args:
-        name_or_folder: A model folder, or the name of an embedded model.
+        name_or_folder: A model folder, or the name of an embedded or installed model.
 
     Returns:
         The model.
@@ -51,13 +56,61 @@ def load_model(name_or_folder: str | Path) -> SemanticModel | InstanceModel:
     Raises:
         ModelError: There is no such model, or it is damaged; the message says which file and why.
     """
-    folder = Path(name_or_folder)
-    if not folder.is_dir():
-        folder = _embedded_folder(str(name_or_folder))
-    model = read_manifest(folder)
+    model = read_manifest(find_model(name_or_folder))
     for name in model.files:
-        _verified(model, name)
+        read_file(model, name)
     return model
+
+
+def find_model(name_or_folder: str | Path) -> Path:
+    """Find a model's folder; nothing of it is verified.
+
+    Args:
+        name_or_folder: A folder, or the name of an embedded or installed model.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ModelError: There is no such model, or there are several; the message lists what there is.
+    """
+    if Path(name_or_folder).is_dir():
+        return Path(name_or_folder)
+    name = str(name_or_folder)
+    embedded = {folder: read_manifest(folder).name for folder in embedded_folders()}
+    installed = {folder: folder.name for folder in installed_folders()}
+    found = [f for f, own in {**embedded, **installed}.items() if name in (f.name, own)]
+    if not found:
+        raise ModelError(
+            f"There is no model {name!r}: it is no folder; embedded are: {_listed(embedded)}; "
+            f"installed in {store_folder()} are: {_listed(installed)}."
+        )
+    if len(found) > 1:
+        folders = ", ".join(map(str, found))
+        raise ModelError(f"{len(found)} models are called {name!r} ({folders}); name the folder of one.")
+    return found[0]
+
+
+def damage(folder: Path) -> list[str]:
+    """Hash every file of a model folder.
+
+    Args:
+        folder: The model folder.
+
+    Returns:
+        What is wrong, a sentence a file; nothing where all is well.
+    """
+    problems = []
+    try:
+        model = read_manifest(folder)
+    except ModelError as error:
+        return [str(error)]
+    for name in model.files:
+        try:
+            read_file(model, name)
+        except ModelError as error:
+            problems.append(str(error))
+    return problems
 
 
 def read_graph(model: Model) -> bytes:
@@ -75,12 +128,12 @@ def read_graph(model: Model) -> bytes:
     Raises:
         ModelError: The file is missing or is not the one that the manifest describes.
     """
-    return _verified(model, GRAPH)
+    return read_file(model, GRAPH)
 
 
 def embedded_models() -> list[SemanticModel | InstanceModel]:
     """Load the models that ship with the package, in the order of their folders' names."""
-    return [load_model(folder) for folder in _embedded_folders()]
+    return [load_model(folder) for folder in embedded_folders()]
 
 
 def default_models(modality: str = "T2w") -> ModelPair:
@@ -102,8 +155,9 @@ def resolve_models(name_or_folder: str | Path | None = None, *, modality: str = 
     """Turn what a user gave as ``--model`` into a semantic and an instance model.
 
     Args:
-        name_or_folder: None for the embedded models; an embedded model's name; a model folder; or a folder
-            that holds model folders, one of a kind at most. The embedded models fill what is missing.
+        name_or_folder: None for the embedded models; the name of an embedded or installed model; a model
+            folder; several of these with commas between; or a folder that holds model folders. One of a
+            kind at most; the embedded models fill what is missing.
         modality: Chooses among embedded semantic models.
 
     Returns:
@@ -135,33 +189,29 @@ def resolve_models(name_or_folder: str | Path | None = None, *, modality: str = 
 
 def _models_in(name_or_folder: str | Path) -> list[SemanticModel | InstanceModel]:
     folder = Path(name_or_folder)
-    if not folder.is_dir() or (folder / MANIFEST).is_file():
-        return [load_model(name_or_folder)]
+    if not folder.is_dir():
+        return [load_model(part) for part in str(name_or_folder).split(",")]
+    if (folder / MANIFEST).is_file():
+        return [load_model(folder)]
     inside = [path.parent for path in sorted(folder.glob(f"*/{MANIFEST}"))]
     if not inside:
         raise ModelError(
             f"{folder} is no model folder: neither it nor a folder in it holds a {MANIFEST}. "
-            "Name a folder that the export step wrote, or one of the embedded models."
+            "Name a folder that the export step wrote, or a model of `spineps-rt models list`."
         )
     return [load_model(path) for path in inside]
 
 
-def _embedded_folders() -> list[Path]:
+def embedded_folders() -> list[Path]:
+    """List the folders of the models that ship with the package, in the order of their names."""
     import spineps_rt.engines  # noqa: PLC0415 (package data only; kept out of the import of this module)
 
     root = Path(spineps_rt.engines.__file__ or "").parent
     return [path.parent for path in sorted(root.glob(f"*/{MANIFEST}"))]
 
 
-def _embedded_folder(name: str) -> Path:
-    folders = {read_manifest(folder).name: folder for folder in _embedded_folders()}
-    folders |= {folder.name: folder for folder in _embedded_folders()}
-    if name not in folders:
-        known = ", ".join(sorted(folders)) or "none"
-        raise ModelError(
-            f"There is no model {name!r}: it is no folder, and the embedded models are: {known}."
-        )
-    return folders[name]
+def _listed(models: dict[Path, str]) -> str:
+    return ", ".join(models.values()) or "none"
 
 
 def _default_semantic(modality: str) -> SemanticModel:
@@ -183,17 +233,30 @@ def _default_instance() -> InstanceModel:
     raise ModelError("No instance model is embedded in this installation. Name a folder that holds one.")
 
 
-def _verified(model: Model, name: str) -> bytes:
+def read_file(model: Model, name: str) -> bytes:
+    """Read a file of a model folder, verified.
+
+    Args:
+        model: The model.
+        name: One of its ``files``.
+
+    Returns:
+        The content.
+
+    Raises:
+        ModelError: The file is missing or is not the one that the manifest describes.
+    """
     path, spec = model.folder / name, model.files[name]
     try:
-        content = path.read_bytes()
+        size = path.stat().st_size
+        content = path.read_bytes() if size == spec.size else b""
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read ({error.strerror}). Copy or export the model again."
         ) from error
-    if len(content) != spec.size:
+    if size != spec.size:
         raise ModelError(
-            f"{path} has {len(content)} bytes; its manifest says {spec.size}. Copy or export the model again."
+            f"{path} has {size} bytes; its manifest says {spec.size}. Copy or export the model again."
         )
     digest = hashlib.sha256(content).hexdigest()
     if digest != spec.sha256:

@@ -8,8 +8,8 @@ import warnings
 import zipfile
 
 import pytest
-from spineps_rt.export.archive import MAX_FILES, check_archive, unpacked
 
+from spineps_rt.archive import MAX_FILES, check_archive, unpacked
 from spineps_rt.errors import ModelError
 
 

@@ -1,4 +1,4 @@
-"""Model folders out of zip files, distrusting every entry."""
+"""Models as they come: a folder, or a zip file of one with every entry distrusted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +21,48 @@ MAX_RATIO = 100
 _FREE_BYTES = 1 << 20
 """Below this nothing is a bomb, whatever its ratio."""
 _ENCRYPTED = 1
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Path]:
+    """Open a folder or a zip file of one.
+
+    Args:
+        path: The folder, or a file that ends in ``.zip``.
+
+    Yields:
+        The folder; of a zip file what it holds, until the context ends.
+
+    Raises:
+        ModelError: Nothing is there, it is neither, or the zip file is refused; see :func:`unpacked`.
+    """
+    if path.is_dir():
+        yield path
+    elif path.suffix.lower() == ".zip" and path.is_file():
+        with unpacked(path) as folder:
+            yield folder
+    else:
+        problem = "is neither" if path.exists() else "does not exist"
+        raise ModelError(f"{path} {problem}; name a model folder or a zip file of one.")
+
+
+def only(folder: Path, name: str, source: Path) -> Path:
+    """Find the one file of a name in a folder or, where it is not directly there, below it.
+
+    Args:
+        folder: Where to look.
+        name: A file name, or a pattern with ``*``.
+        source: How messages call the folder.
+
+    Raises:
+        ModelError: There is none, or more than one.
+    """
+    found = sorted(folder.glob(name)) or sorted(folder.glob(f"**/{name}"))
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(str(path.relative_to(folder)) for path in found[:5])
+    problem = f"holds {len(found)} of {name} ({names})" if found else f"holds no {name}"
+    raise ModelError(f"{source} {problem}; expected one. Name the folder of one model.")
 
 
 @contextlib.contextmanager
@@ -39,18 +82,40 @@ def unpacked(path: Path) -> Iterator[Path]:
     entries = check_archive(path)
     with tempfile.TemporaryDirectory(prefix="spineps-rt-") as folder:
         try:
-            with zipfile.ZipFile(path) as archive:
+            with _damage_told(path), zipfile.ZipFile(path) as archive:
                 for entry in entries:
                     target = Path(folder, *PurePosixPath(entry.filename).parts)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     # zipfile stops at the size that was checked, and compares the CRC
                     with archive.open(entry) as source, target.open("xb") as sink:
                         shutil.copyfileobj(source, sink, 1 << 20)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-            raise ModelError(f"{path} is damaged: {error}. Download or copy it again.") from error
         except OSError as error:
             raise ModelError(f"{path} cannot be unpacked into {folder}: {error.strerror}.") from error
         yield Path(folder)
+
+
+def check_content(path: Path) -> None:
+    """Read a zip file to its end and compare every checksum.
+
+    Args:
+        path: The zip file.
+
+    Raises:
+        ModelError: It is damaged, or refused; see :func:`check_archive`.
+    """
+    check_archive(path)
+    with _damage_told(path), zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+
+
+@contextlib.contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ModelError(f"{path} is damaged: {error}. Download or copy it again.") from error
 
 
 def check_archive(path: Path) -> list[zipfile.ZipInfo]:
