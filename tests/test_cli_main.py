@@ -91,9 +91,9 @@ class Terminal(io.StringIO):
 
 def drive(stream, **options):
     progress = Progress(stream=stream, **options)
-    progress.scan("sub-x_T2w.nii.gz", 2, 3)
+    report = progress.scan("sub-x_T2w.nii.gz", 2, 3)
     for fraction in (0.0, 0.5, 1.0):
-        progress("semantic", fraction)
+        report("semantic", fraction)
     progress.clear()
     return stream.getvalue()
 

@@ -79,5 +79,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _interrupted() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second ctrl-C must not turn the exit into a traceback
-    click.echo("interrupted: nothing was written for the scan in work.", err=True)
+    click.echo("interrupted: a scan that was not finished left no file.", err=True)
     return INTERRUPTED
