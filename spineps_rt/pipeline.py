@@ -103,6 +103,11 @@ class Pipeline:
         """Give the engines' memory back."""
         self._stack.close()
 
+    @property
+    def provider(self) -> str:
+        """What really runs the networks; both where they differ."""
+        return " and ".join(dict.fromkeys((self._semantic.provider, self._instance.provider)))
+
     def run(self, scan: Volume | str | Path, *, progress: Progress | None = None) -> Result:
         """Segment a scan.
 

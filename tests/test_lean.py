@@ -19,7 +19,17 @@ FOREIGN = (
     "spineps",
     "TPTBox",
 )
-COMMANDS = ([], ["run"], ["phantom"], ["export"], ["models"], ["models", "list"], ["models", "show"])
+COMMANDS = (
+    [],
+    ["run"],
+    ["phantom"],
+    ["warmup"],
+    ["selftest"],
+    ["export"],
+    ["models"],
+    ["models", "list"],
+    ["models", "show"],
+)
 
 
 def python(code, *arguments):

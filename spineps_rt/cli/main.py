@@ -20,6 +20,7 @@ _COMMANDS = {
     "run": ("spineps_rt.cli.run", "Segment scans: masks, centroids, a snapshot and a run record."),
     "phantom": ("spineps_rt.cli.phantom", "Make an artificial spine scan with its truth."),
     "warmup": ("spineps_rt.cli.warmup", "Compile and load everything before the first scan."),
+    "selftest": ("spineps_rt.cli.selftest", "Check every engine of this machine with a stored phantom."),
     "export": ("spineps_rt.cli.export", "Turn SPINEPS models into models of this runtime."),
     "models": ("spineps_rt.cli.models", "List and describe models."),
 }
