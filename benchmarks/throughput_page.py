@@ -26,7 +26,7 @@ def section(document: dict[str, Any]) -> str:
         "",
         f"{document['date']}, {machine['cpu']}, {machine['cores']} cores; {libraries}. Phantoms of "
         f"{'; '.join(shapes)} voxels, from files to files; models, kernels and libraries are loaded before "
-        "the clock starts. *After*: one scan after the other. *Beside*: the next is read and the last is done "
+        "the clock starts. *After*: one scan after the other. *Beside*: the next is read and the last done "
         "beside the networks of the present one, as `spineps-rt run` does. Medians of "
         f"{len(cases[0]['after'])} alternating processes; the masks of all were the same, voxel for voxel.",
         "",

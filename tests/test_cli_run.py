@@ -188,6 +188,7 @@ BAD = {
     "all zero": (with_array(lambda array: array * 0), errors.EmptyImageError),
     "NaN": (with_array(with_nan), errors.NotFiniteError),
     "not sagittal": (axial, errors.GeometryError),
+    "no vertebra": (lambda path: None, errors.NoSpineError),
     "no spine": (with_array(lambda array: (array == 100).astype(np.float32)), errors.NoSpineError),
 }
 
@@ -199,6 +200,9 @@ def test_bad_scan_gives_one_sentence_its_code_and_no_file(command, tmp_path, mod
     damage(scan)
     if case == "no spine":
         models = tiny_scan.write_models(tmp_path / "blind", levels=[0.0] + [1e3] * len(tiny_scan.LABELS))
+    if case == "no vertebra":
+        models = tiny_scan.write_models(tmp_path / "blind")
+        tiny_models.edit_manifest(models / "instance", mapping={"49": 0})
     code, out, err = command(scan, "-q", model=models)
     assert (code, out) == (error.exit_code, "")
     assert err.startswith("error: ")
