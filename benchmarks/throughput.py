@@ -49,9 +49,9 @@ def main(scans: tuple[Path, ...], repeats: int, pause: float, under: str, output
         {"scans": len(scans), "pause": None, **{mode: [] for mode in MODES}},
         {"scans": len(scans), "pause": pause, **{mode: [] for mode in MODES}},
     ]
-    for _ in range(repeats):
+    for turn in range(repeats):
         for case in cases:
-            for mode in MODES:
+            for mode in MODES if turn % 2 == 0 else MODES[::-1]:  # neither way always comes first
                 case[mode].append(_measure(mode, scans[: case["scans"]], case["pause"], under))
                 click.echo(f"{case['scans']} scans, {mode}: {case[mode][-1]}")
             if len({run["masks"] for mode in MODES for run in case[mode]}) > 1:
