@@ -165,15 +165,17 @@ def run(seconds, peak_mb):
 
 def test_the_section_on_several_scans_owns_up_to_small_gains():
     real = {"scans": 4, "pause": None, "after": [run(10.0, 500)], "beside": [run(9.8, 560)]}
+    alone = {"scans": 1, "pause": None, "after": [run(9.0, 480)], "beside": [run(7.0, 490)]}
     replayed = {"scans": 4, "pause": 1.0, "after": [run(8.0, 1)], "beside": [run(5.0, 1)]}
     document = {
         "date": "2026-01-01",
         "machine": {"cpu": "x", "cores": 2},
         "versions": {"python": "3"},
         "scans": [[2, 3, 4]],
-        "cases": [real, replayed],
+        "cases": [alone, real, replayed],
     }
     text = throughput_page.section(document)
+    assert "| X | 1 |  | |  | 480 | 490 |" in text
     assert "| X | 4 | 10.0 | 9.8 | 1.02 | 500 | 560 |" in text
     assert "| replayed after 1 s a scan, the CPU free meanwhile | 4 | 8.0 | 5.0 | 1.60 |  |  |" in text
     assert "gains little or nothing: 1.02" in text
