@@ -108,6 +108,20 @@ def test_terminal_gets_one_moving_line():
     assert text.split("\r")[-2].strip() == ""  # wiped at the end
 
 
+def test_the_bar_is_that_of_the_scan_in_the_networks():
+    stream = Terminal()
+    progress = Progress(stream=stream)
+    first, second = progress.scan("a.nii", 1, 2), progress.scan("b.nii", 2, 2)
+    first("semantic", 0.5)
+    second("read", 1.0)
+    assert "b.nii" not in stream.getvalue()
+    second("semantic", 0.1)
+    assert "b.nii" in stream.getvalue()
+    before = stream.getvalue()
+    first("reconcile", 1.0)
+    assert stream.getvalue() == before
+
+
 def test_log_gets_plain_lines():
     lines = drive(io.StringIO()).splitlines()
     assert lines[0] == "[2/3] sub-x_T2w.nii.gz: started"

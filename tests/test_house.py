@@ -222,6 +222,7 @@ def test_what_is_built_holds_packages_and_models(tmp_path):
         f"spineps_rt/{name(path)}" for path in (ROOT / "engines").glob("*/m*") if path.name in MODEL_FILES
     }
     assert models | {f"spineps_rt/engines/extra/{file}" for file in MODEL_FILES} <= shipped
+    assert {f"spineps_rt/{name(path)}" for path in (ROOT / "engines" / "selftest").glob("*.gz")} <= shipped
     assert "spineps_rt/engines/extra/built.engine" not in shipped
     assert {file.split("/")[0] for file in files} == {"spineps_rt"}
 
