@@ -50,6 +50,8 @@ def overlap(runs: Iterable[Steps[T]]) -> Iterator[Future[T]]:
     """
     waiting = iter(runs)
     with ThreadPoolExecutor(1, "ahead") as ahead, ThreadPoolExecutor(1, "behind") as behind:
+        # A signal while a thread starts would leave it unknown to its pool: both start before anything does.
+        wait([pool.submit(int) for pool in (ahead, behind)])
         following = _begin(waiting, ahead)
         last: Future[T] | None = None
         while following is not None:
