@@ -97,6 +97,10 @@ class EngineError(SpinepsError):
     exit_code = 23
 
 
+class SelfTestError(EngineError):
+    """An engine's masks of the self-test's phantom are not those of the reference."""
+
+
 class ContractError(SpinepsError):
     """An array's shape or type is not what the model's contract or a function demands."""
 

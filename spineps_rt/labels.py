@@ -93,6 +93,19 @@ LEVEL_ORDER: tuple[int, ...] = (*range(1, 20), 28, *range(20, 26), *SPARE_INSTAN
 """Instance ids from the head downwards, T13 between T12 and L1."""
 
 
+def structure_name(label: int) -> str:
+    """Name a semantic label: ``sacrum``.
+
+    Args:
+        label: A label of the semantic mask.
+
+    Returns:
+        The name; ``label 77`` where the table knows none.
+    """
+    structure = STRUCTURES.get(label) or ENDPLATE_STRUCTURES.get(label)
+    return structure.name if structure else f"label {label}"
+
+
 def instance_name(label: int) -> str:
     """Name an instance label: ``L4``, ``disc L4/L5`` as ``L4 disc``, ``L4 endplate``.
 

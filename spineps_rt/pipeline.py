@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
+from spineps_rt.batch import Steps, complete, overlap
 from spineps_rt.clock import Clock, Progress
 from spineps_rt.engine import (
     Engine,
@@ -24,9 +26,9 @@ from spineps_rt.intake import check_scan, doubts_about, read_scan
 from spineps_rt.kernels.statistics import region_statistics
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
 from spineps_rt.options import Options
-from spineps_rt.results import Network, Result
+from spineps_rt.results import Network, Result, Source
 from spineps_rt.stages.instance import InstanceLimits, segment_instances
-from spineps_rt.stages.labeling import name_levels
+from spineps_rt.stages.labeling import Levels, name_levels
 from spineps_rt.stages.points import centroids
 from spineps_rt.stages.predict import predict_cutouts, predict_semantic
 from spineps_rt.stages.preprocess import preprocess
@@ -101,6 +103,11 @@ class Pipeline:
         """Give the engines' memory back."""
         self._stack.close()
 
+    @property
+    def provider(self) -> str:
+        """What really runs the networks; both where they differ."""
+        return " and ".join(dict.fromkeys((self._semantic.provider, self._instance.provider)))
+
     def run(self, scan: Volume | str | Path, *, progress: Progress | None = None) -> Result:
         """Segment a scan.
 
@@ -114,24 +121,68 @@ class Pipeline:
         Raises:
             SpinepsError: The subclass says what is wrong.
         """
+        return complete(self.steps(scan, progress=progress))
+
+    def run_many(self, scans: Iterable[Volume | str | Path]) -> Iterator[Future[Result]]:
+        """Segment several scans; reading and finishing of one overlap the networks of another.
+
+        Args:
+            scans: As :meth:`run` takes them.
+
+        Yields:
+            A future for each scan, in order, done; its ``result()`` returns or raises what :meth:`run` would.
+        """
+        return overlap(self.steps(scan) for scan in scans)
+
+    def steps(self, scan: Volume | str | Path, *, progress: Progress | None = None) -> Steps[Result]:
+        """As :meth:`run`, in three parts: it pauses before the networks and after them.
+
+        A part may be taken by any thread, two runs' second parts by one thread only: the engines are shared.
+
+        Args:
+            scan: As :meth:`run` takes it.
+            progress: Called as the stages advance, by the thread that takes the part.
+
+        Returns:
+            What :func:`spineps_rt.batch.overlap` and ``yield from`` take.
+        """
         clock = Clock(progress)
         with clock.stage("read"):
             image, source = read_scan(scan)
             check_scan(image, self.models.semantic, any_plane=self.options.any_plane)
-        masks, warnings = self._masks(image, clock)
+        with clock.stage("preprocess"):
+            prepared, box = self._prepare(image)
+        yield
+        with clock.stage("semantic"):
+            mask = prepared.with_array(self._label(prepared, box, clock))
+            del prepared  # a large image is not needed any more
+            self._semantic.rest()
+        with clock.stage("clean"):
+            mask = reorient(mask, _STAGE_ORIENTATION)
+            mask = mask.with_array(clean(mask.array, spacing=mask.spacing, options=self.options.semantic))
+        instances, warnings = self._predict_instances(mask, clock)
+        yield
+        with clock.stage("resample"):
+            masks = [resample_to(m, image, labels=True).array for m in (_one_body(mask), instances)]
+            del mask, instances
         with clock.stage("reconcile"):
             final = self._reconcile(masks, image)
         with clock.stage("labeling"):
             levels = name_levels(
                 final.semantic, final.instances, affine=image.affine, options=self.options.labeling
             )
+            warnings = (*warnings, *final.warnings, *levels.warnings)
+            del final
+        return self._result(image, source, levels, warnings, clock)
+
+    def _result(
+        self, image: Volume, source: Source, levels: Levels, warnings: Sequence[str], clock: Clock
+    ) -> Result:
+        """Measure the finished masks and put everything together."""
         with clock.stage("points"):
             centres = centroids(levels.semantic, levels.instances)
             voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
-            notes = final.warnings
-            del final
             volumes = [_volumes(mask, voxel_ml) for mask in (levels.instances, levels.semantic)]
-        doubts = doubts_about(source.name, self.models.semantic)
         return Result(
             image=image,
             semantic=image.with_array(levels.semantic),
@@ -139,35 +190,13 @@ class Pipeline:
             centroids=centres,
             volumes=volumes[0],
             structure_volumes=volumes[1],
-            warnings=(*doubts, *warnings, *notes, *levels.warnings),
+            warnings=(*doubts_about(source.name, self.models.semantic), *warnings),
             anatomical=levels.anatomical,
             stages=tuple(clock.stages),
             networks=tuple(_network(engine) for engine in (self._semantic, self._instance)),
             source=source,
             options=self.options,
         )
-
-    def _masks(self, image: Volume, clock: Clock) -> tuple[list[np.ndarray], tuple[str, ...]]:
-        """Both networks' masks on the scan's grid, and what there is to say about them."""
-        semantic = self._predict_semantic(image, clock)
-        instances, warnings = self._predict_instances(semantic, clock)
-        with clock.stage("resample"):
-            # SPINEPS knows two kinds of body until here; only the networks tell them apart.
-            one_body = semantic.with_array(np.where(semantic.array == CORPUS_INNER, CORPUS, semantic.array))
-            return [resample_to(m, image, labels=True).array for m in (one_body, instances)], warnings
-
-    def _predict_semantic(self, image: Volume, clock: Clock) -> Volume:
-        """Semantic mask, uint8, in the model's orientation and spacing, cleaned."""
-        options = self.options.semantic
-        with clock.stage("preprocess"):
-            prepared, box = self._prepare(image)
-        with clock.stage("semantic"):
-            mask = prepared.with_array(self._label(prepared, box, clock))
-            del prepared  # a large image is not needed any more
-            self._semantic.rest()
-        with clock.stage("clean"):
-            mask = reorient(mask, _STAGE_ORIENTATION)
-            return mask.with_array(clean(mask.array, spacing=mask.spacing, options=options))
 
     def _prepare(self, image: Volume) -> tuple[Volume, Box]:
         """The scan in the model's orientation and spacing, and the box in it that the network is shown."""
@@ -221,6 +250,11 @@ class Pipeline:
         if not np.isin(final.instances, list(VERTEBRAE)).any():
             raise NoSpineError("no vertebra is left after cleaning; check that the scan shows a spine.")
         return final
+
+
+def _one_body(semantic: Volume) -> Volume:
+    """Merge the two kinds of body that SPINEPS knows until here; only the networks tell them apart."""
+    return semantic.with_array(np.where(semantic.array == CORPUS_INNER, CORPUS, semantic.array))
 
 
 def _target_spacing(model: Model, present: Sequence[float]) -> tuple[float, ...]:

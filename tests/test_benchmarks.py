@@ -8,7 +8,7 @@ import pytest
 import tiny_scan
 from click.testing import CliRunner
 
-from benchmarks import kernels_page, n4_page, report, run_latency, stages_page
+from benchmarks import kernels_page, n4_page, report, run_latency, stages_page, throughput, throughput_page
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +157,37 @@ def test_the_section_on_n4_shows_ratios_and_losses():
     assert "| a | 3 | **0.20** | 22.0 (110x) | not run | 3 MB | 6 MB |" in text
     assert "- a: the field of SimpleITK differs by 0.02 (RMS)." in text
     assert "| b | 3" not in text
+
+
+def run(seconds, peak_mb):
+    return {"seconds": seconds, "peak_mb": peak_mb, "provider": "X", "masks": "0"}
+
+
+def test_the_section_on_several_scans_owns_up_to_small_gains():
+    real = {"scans": 4, "pause": None, "after": [run(10.0, 500)], "beside": [run(9.8, 560)]}
+    alone = {"scans": 1, "pause": None, "after": [run(9.0, 480)], "beside": [run(7.0, 490)]}
+    replayed = {"scans": 4, "pause": 1.0, "after": [run(8.0, 1)], "beside": [run(5.0, 1)]}
+    document = {
+        "date": "2026-01-01",
+        "machine": {"cpu": "x", "cores": 2},
+        "versions": {"python": "3"},
+        "scans": [[2, 3, 4]],
+        "cases": [alone, real, replayed],
+    }
+    text = throughput_page.section(document)
+    assert "| X | 1 |  | |  | 480 | 490 |" in text
+    assert "| X | 4 | 10.0 | 9.8 | 1.02 | 500 | 560 |" in text
+    assert "| replayed after 1 s a scan, the CPU free meanwhile | 4 | 8.0 | 5.0 | 1.60 |  |  |" in text
+    assert "gains little or nothing: 1.02" in text
+    assert "takes 60 MB more" in text
+
+
+def test_throughput_refuses_masks_that_differ(tmp_path, monkeypatch):
+    answers = iter("ab")
+    monkeypatch.setattr(throughput, "_measure", lambda *_: run(1.0, 1) | {"masks": next(answers)})
+    scan = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz")
+    words = [str(scan), "--output", str(tmp_path / "r.json")]
+    answer = CliRunner().invoke(throughput.main, words)
+    assert answer.exit_code == 1
+    assert "masks differ" in answer.output
+    assert not (tmp_path / "r.json").exists()

@@ -91,9 +91,9 @@ class Terminal(io.StringIO):
 
 def drive(stream, **options):
     progress = Progress(stream=stream, **options)
-    progress.scan("sub-x_T2w.nii.gz", 2, 3)
+    report = progress.scan("sub-x_T2w.nii.gz", 2, 3)
     for fraction in (0.0, 0.5, 1.0):
-        progress("semantic", fraction)
+        report("semantic", fraction)
     progress.clear()
     return stream.getvalue()
 
@@ -106,6 +106,20 @@ def test_terminal_gets_one_moving_line():
     assert percents == sorted(percents)
     assert percents[-1] > percents[0]
     assert text.split("\r")[-2].strip() == ""  # wiped at the end
+
+
+def test_the_bar_is_that_of_the_scan_in_the_networks():
+    stream = Terminal()
+    progress = Progress(stream=stream)
+    first, second = progress.scan("a.nii", 1, 2), progress.scan("b.nii", 2, 2)
+    first("semantic", 0.5)
+    second("read", 1.0)
+    assert "b.nii" not in stream.getvalue()
+    second("semantic", 0.1)
+    assert "b.nii" in stream.getvalue()
+    before = stream.getvalue()
+    first("reconcile", 1.0)
+    assert stream.getvalue() == before
 
 
 def test_log_gets_plain_lines():

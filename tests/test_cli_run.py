@@ -107,13 +107,16 @@ def test_quiet_says_nothing(command, tmp_path):
     assert command(tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz"), "-q") == (0, "", "")
 
 
-def test_bad_scan_does_not_stop_the_others(command, tmp_path):
+def test_bad_scans_do_not_stop_the_others(command, tmp_path):
     good = [tiny_scan.write_scan(tmp_path / f"sub-{k}_T2w.nii.gz") for k in "ab"]
-    code, out, err = command(good[0], tmp_path / "sub-gone_T2w.nii.gz", good[1], "-o", tmp_path / "out")
+    gone, flat = tmp_path / "sub-gone_T2w.nii.gz", tmp_path / "sub-flat_T2w.nii.gz"
+    with_array(lambda array: array * 0)(flat)
+    code, out, err = command(good[0], gone, flat, good[1], "-o", tmp_path / "out")
     assert code == errors.MissingFileError.exit_code
     assert len(names(tmp_path / "out")) == 10
-    assert "2 of 3 scans segmented; failed: sub-gone_T2w.nii.gz" in err
+    assert "2 of 4 scans segmented; failed: sub-gone_T2w.nii.gz, sub-flat_T2w.nii.gz" in err
     assert out.count("5 vertebrae") == 2
+    assert out.index("sub-a") < out.index("sub-b")
 
 
 def test_scans_with_the_same_name_are_refused_before_computing(command, tmp_path):
@@ -185,6 +188,7 @@ BAD = {
     "all zero": (with_array(lambda array: array * 0), errors.EmptyImageError),
     "NaN": (with_array(with_nan), errors.NotFiniteError),
     "not sagittal": (axial, errors.GeometryError),
+    "no vertebra": (lambda path: None, errors.NoSpineError),
     "no spine": (with_array(lambda array: (array == 100).astype(np.float32)), errors.NoSpineError),
 }
 
@@ -196,6 +200,9 @@ def test_bad_scan_gives_one_sentence_its_code_and_no_file(command, tmp_path, mod
     damage(scan)
     if case == "no spine":
         models = tiny_scan.write_models(tmp_path / "blind", levels=[0.0] + [1e3] * len(tiny_scan.LABELS))
+    if case == "no vertebra":
+        models = tiny_scan.write_models(tmp_path / "blind")
+        tiny_models.edit_manifest(models / "instance", mapping={"49": 0})
     code, out, err = command(scan, "-q", model=models)
     assert (code, out) == (error.exit_code, "")
     assert err.startswith("error: ")
@@ -271,38 +278,57 @@ def test_device_that_is_not_there(command, tmp_path):
     assert "tensorrt" in err.splitlines()[-1].lower()
 
 
-def test_interrupt_in_the_middle(tmp_path):
-    models = tiny_scan.write_models(tmp_path / "models")
-    tiny_models.edit_manifest(
-        models / "semantic", step=0.02
-    )  # thousands of tiles: seconds to be interrupted in
-    scan = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz", np.tile(tiny_scan.image(), (4, 8, 2)))
-    words = [
-        "-c",
-        "from spineps_rt.cli.main import main; main()",
-        "run",
-        scan,
-        "--model",
-        models,
-        "--device",
-        "onnx",
-    ]
+def interrupted(scans, models, *, when):
+    """Run the command on scans in a process of its own and interrupt it once it has said ``when``."""
+    words = ["-c", "from spineps_rt.cli.main import main; main()", "run", *scans]
     process = subprocess.Popen(
-        [sys.executable, *map(str, words)],
+        [sys.executable, *map(str, words), "--model", str(models), "--device", "onnx"],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         # a shell that starts the tests in the background has them ignore SIGINT
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no threads run here)
     )
-    seen = ""
-    while "preprocess" not in seen:
-        seen = process.stderr.readline()
-        assert seen, "ended before it could be interrupted"
+    seen = []
+    while not all(any(text in line for line in seen) for text in when):
+        seen.append(process.stderr.readline())
+        assert seen[-1], "ended before it could be interrupted"
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
-    assert err.strip().count("\n") == 0
-    assert err.strip().startswith("interrupted")
+    return process.returncode, out, err.strip().splitlines()
+
+
+@pytest.fixture
+def slow_models(tmp_path):
+    """Thousands of tiles on the scan of :func:`write_large`: seconds to be interrupted in."""
+    models = tiny_scan.write_models(tmp_path / "models")
+    tiny_models.edit_manifest(models / "semantic", step=0.02)
+    return models
+
+
+def write_large(path):
+    return tiny_scan.write_scan(path, np.tile(tiny_scan.image(), (4, 8, 2)))
+
+
+def test_interrupt_in_the_middle(tmp_path, slow_models):
+    scan = write_large(tmp_path / "sub-x_T2w.nii.gz")
+    code, out, lines = interrupted([scan], slow_models, when=["preprocess"])
+    assert (code, out) == (130, "")
+    assert len(lines) == 1
+    assert lines[0].startswith("interrupted")
     assert names(tmp_path / "derivatives_seg") is None
+
+
+def test_interrupt_between_a_scan_behind_and_one_ahead(tmp_path, slow_models):
+    """What is finished stays, what is not leaves nothing; the third scan was ready beside the second."""
+    first, third = (tiny_scan.write_scan(tmp_path / f"sub-{k}_T2w.nii.gz") for k in "ac")
+    second = write_large(tmp_path / "sub-b_T2w.nii.gz")
+    scans = [first, second, third]
+    when = ["[1/3] sub-a_T2w.nii.gz: write", "[3/3] sub-c_T2w.nii.gz: preprocess"]
+    code, out, lines = interrupted(scans, slow_models, when=when)
+    assert code == 130
+    assert lines[-1].startswith("interrupted")
+    assert not any("sub-b_T2w.nii.gz: semantic" in line for line in lines)
+    assert names(tmp_path / "derivatives_seg") == [name.replace("sub-x", "sub-a") for name in FILES]
+    assert out.count("5 vertebrae") == 1

@@ -20,7 +20,11 @@ FOREIGN = (
     "TPTBox",
 )
 MODELS = ("list", "show", "verify", "import", "fetch", "remove")
-COMMANDS = ([], ["run"], ["phantom"], ["export"], ["models"], *(["models", name] for name in MODELS))
+COMMANDS = (
+    [],
+    *([name] for name in ("run", "phantom", "warmup", "selftest", "export", "models")),
+    *(["models", name] for name in MODELS),
+)
 
 
 def python(code, *arguments):

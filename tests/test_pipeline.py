@@ -158,6 +158,13 @@ def test_background_everywhere_is_an_error(tmp_path):
         segment(Volume(tiny_scan.image().astype(np.float32), tiny_scan.PIR), model=blind, options=OPTIONS)
 
 
+def test_no_vertebra_around_bodies_is_an_error(tmp_path):
+    models = tiny_scan.write_models(tmp_path)
+    tiny_models.edit_manifest(models / "instance", mapping={"49": 0})  # sees nothing, answers nothing
+    with pytest.raises(NoSpineError, match="no vertebra around the bodies"):
+        segment(Volume(tiny_scan.image().astype(np.float32), tiny_scan.PIR), model=models, options=OPTIONS)
+
+
 def test_network_that_answers_nan_is_an_error(tmp_path):
     field = np.zeros((1, len(tiny_scan.LABELS) + 1, *tiny_scan.PATCH), np.float32)
     field[0, 2, 3, 4, 5] = np.nan

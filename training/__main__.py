@@ -22,6 +22,7 @@ def main(data: Path, seed: int, threads: int) -> None:
         ("derive", ["--data", str(data), "--threads", str(threads)]),
         ("instance", common),
         ("release", []),
+        ("selftest", []),
         ("evaluate", ["--data", str(data), "--threads", str(threads)]),
         ("card", []),
     ):

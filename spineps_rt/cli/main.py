@@ -20,6 +20,7 @@ _COMMANDS = {
     "run": ("spineps_rt.cli.run", "Segment scans: masks, centroids, a snapshot and a run record."),
     "phantom": ("spineps_rt.cli.phantom", "Make an artificial spine scan with its truth."),
     "warmup": ("spineps_rt.cli.warmup", "Compile and load everything before the first scan."),
+    "selftest": ("spineps_rt.cli.selftest", "Check every engine of this machine with a stored phantom."),
     "export": ("spineps_rt.cli.export", "Turn SPINEPS models into models of this runtime."),
     "models": ("spineps_rt.cli.models", "List, describe, verify, install and remove models."),
 }
@@ -79,5 +80,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _interrupted() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second ctrl-C must not turn the exit into a traceback
-    click.echo("interrupted: nothing was written for the scan in work.", err=True)
+    click.echo("interrupted: a scan that was not finished left no file.", err=True)
     return INTERRUPTED

@@ -15,6 +15,7 @@ from spineps_rt.options import COUNT_FROM, EngineOptions, LabelingOptions, Optio
 from spineps_rt.outputs import OutputPaths, check_distinct, check_writable, output_paths
 
 if TYPE_CHECKING:
+    from spineps_rt.batch import Steps
     from spineps_rt.pipeline import Pipeline
 
 _LOG = logging.getLogger(__name__)
@@ -61,8 +62,9 @@ def run(
     """Segment sagittal MR scans of the spine (NIfTI).
 
     For each SCAN this writes a semantic mask, an instance mask, centroids, a snapshot and a run record, all
-    of them or none, into DIR or into the folder derivatives_seg beside the scan. A bad scan does not stop
-    the others; the exit code is the first failure's.
+    of them or none, into DIR or into the folder derivatives_seg beside the scan. While the networks have one
+    scan, the next is read and the last finished and written. A bad scan does not stop the others; the exit
+    code is the first failure's.
 
     \b
     Examples:
@@ -83,7 +85,7 @@ def run(
         from spineps_rt.pipeline import Pipeline  # noqa: PLC0415 (numba and the engines; --help needs neither)
 
         with Pipeline(model, options=options) as pipeline:
-            failures += _segment_all(pipeline, accepted, progress, quiet=quiet)
+            failures += _segment_all(pipeline, accepted, progress)
     _conclude(scans, failures, quiet=quiet)
 
 
@@ -105,32 +107,40 @@ def _accept(
 
 
 def _segment_all(
-    pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: Progress, *, quiet: bool
+    pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: Progress
 ) -> list[Failure]:
+    """Segment and write the scans, their parts side by side; collect what failed."""
+    from spineps_rt.batch import overlap  # noqa: PLC0415
+
+    runs = (
+        _run(pipeline, scan, paths, progress, (number, len(scans)))
+        for number, (scan, paths) in enumerate(scans, 1)
+    )
+    failures: list[Failure] = []
+    for (scan, _), done in zip(scans, overlap(runs)):
+        error = done.exception()
+        if isinstance(error, SpinepsError):
+            failures.append((scan, error.with_traceback(None)))  # the traceback would hold the scan's arrays
+        elif isinstance(error, Exception):  # a bug in one scan must not cost a night's other scans
+            _LOG.debug("%s", scan, exc_info=error)
+            failures.append((scan, _unexpected(error)))
+    progress.clear()
+    return failures
+
+
+def _run(
+    pipeline: Pipeline, scan: Path, paths: OutputPaths, progress: Progress, place: tuple[int, int]
+) -> Steps[None]:
+    """Segment a scan, write its files and say what they hold; a run in three parts."""
     from spineps_rt.report.table import closing_table  # noqa: PLC0415
     from spineps_rt.writers import write_outputs  # noqa: PLC0415
 
-    failures: list[Failure] = []
-    for number, (scan, paths) in enumerate(scans, 1):
-        progress.scan(scan.name, number, len(scans))
-        try:
-            result = pipeline.run(scan, progress=progress)
-            progress("write", 0.0)
-            write_outputs(result, paths)
-            progress("write", 1.0)
-        except SpinepsError as error:
-            failures.append((scan, error))
-            continue
-        except Exception as error:  # a bug in one scan must not cost a night's other scans
-            _LOG.debug("%s", scan, exc_info=True)
-            failures.append((scan, _unexpected(error)))
-            continue
-        finally:
-            progress.clear()
-        if not quiet:
-            click.echo(closing_table(result, paths))
-        del result  # the next scan needs its memory
-    return failures
+    report = progress.scan(scan.name, *place)
+    result = yield from pipeline.steps(scan, progress=report)
+    report("write", 0.0)
+    write_outputs(result, paths)
+    report("write", 1.0)
+    progress.result(closing_table(result, paths))
 
 
 def _unexpected(error: Exception) -> SpinepsError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spineps_rt import __version__
-from spineps_rt.labels import ENDPLATE_STRUCTURES, STRUCTURES
+from spineps_rt.labels import structure_name
 from spineps_rt.results import Result
 
 SCHEMA = 1
@@ -53,7 +53,7 @@ def run_record(result: Result, *, files: Iterable[str]) -> bytes:
             "levels": "counted from the sacrum" if result.anatomical else "counted from the top",
             "names": {str(v): name for v, name in result.names.items()},
             "instance_ml": {str(v): round(ml, 3) for v, ml in result.volumes.items()},
-            "structure_ml": {_structure_name(v): round(ml, 3) for v, ml in result.structure_volumes.items()},
+            "structure_ml": {structure_name(v): round(ml, 3) for v, ml in result.structure_volumes.items()},
         },
         "warnings": list(result.warnings),
         "seconds": {stage.stage: round(stage.seconds, 3) for stage in result.stages},
@@ -64,11 +64,6 @@ def run_record(result: Result, *, files: Iterable[str]) -> bytes:
         "exit": 0,
     }
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _structure_name(label: int) -> str:
-    structure = STRUCTURES.get(label) or ENDPLATE_STRUCTURES.get(label)
-    return structure.name if structure else f"label {label}"
 
 
 @lru_cache(maxsize=1)

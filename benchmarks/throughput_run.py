@@ -1,0 +1,102 @@
+"""Several scans in one process: ``python -m benchmarks.throughput_run MODE FOLDER SCAN...``; prints JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import nibabel as nib
+import numpy as np
+
+from benchmarks.oracle_run import _peak_mb
+from spineps_rt.batch import Steps, complete, overlap
+from spineps_rt.clock import Clock
+from spineps_rt.options import DEVICES, EngineOptions, Options
+from spineps_rt.outputs import output_paths
+from spineps_rt.pipeline import Pipeline
+from spineps_rt.volume import Box, Volume
+from spineps_rt.writers import write_outputs
+
+MODES = ("after", "beside")
+"""One scan after the other; their parts side by side."""
+
+
+class PausingPipeline(Pipeline):
+    """Answers what its networks said at first, after a pause: as beside a GPU, the CPU is free in it."""
+
+    def __init__(self, pause: float, **options: Any) -> None:
+        """Take the networks for as long as nothing is recorded; ``pause`` in seconds a scan."""
+        super().__init__(**options)
+        self.pause = pause
+        self.recorded: list[np.ndarray] = []
+        self.replayed: Iterator[np.ndarray] | None = None
+
+    def _label(self, prepared: Volume, box: Box, clock: Clock) -> np.ndarray:
+        if self.replayed is None:
+            self.recorded.append(super()._label(prepared, box, clock))
+            return self.recorded[-1]
+        time.sleep(self.pause)
+        return next(self.replayed)
+
+    def _classify(self, cutouts: np.ndarray) -> np.ndarray:
+        if self.replayed is None:
+            self.recorded.append(super()._classify(cutouts))
+            return self.recorded[-1]
+        return next(self.replayed)
+
+
+def _written(pipeline: Pipeline, scan: Path, folder: Path) -> Steps[None]:
+    result = yield from pipeline.steps(scan)
+    write_outputs(result, output_paths(scan, folder))
+
+
+def _take(pipeline: Pipeline, scans: tuple[Path, ...], folder: Path, mode: str) -> None:
+    runs = (_written(pipeline, scan, folder) for scan in scans)
+    if mode == "after":
+        for run in runs:
+            complete(run)
+    else:
+        for done in overlap(runs):
+            done.result()
+
+
+def _digest(scans: tuple[Path, ...], folder: Path) -> str:
+    """Hash of every mask, in order."""
+    digest = hashlib.sha256()
+    for scan in scans:
+        paths = output_paths(scan, folder)
+        for path in (paths.semantic, paths.instances):
+            digest.update(np.asanyarray(nib.load(path).dataobj).tobytes())  # type: ignore[attr-defined]
+    return digest.hexdigest()
+
+
+@click.command()
+@click.argument("mode", type=click.Choice(MODES))
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("scans", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+@click.option("--pause", type=float, help="Replay the networks' answers after so many seconds.")
+def main(mode: str, folder: Path, scans: tuple[Path, ...], device: str, pause: float | None) -> None:
+    """Segment SCANS into FOLDER; the clock starts when models, kernels and libraries are loaded."""
+    options = Options(engine=EngineOptions(device))
+    opened = Pipeline(options=options) if pause is None else PausingPipeline(pause, options=options)
+    with opened as pipeline:
+        if isinstance(pipeline, PausingPipeline):
+            _take(pipeline, scans, folder, "after")
+            pipeline.replayed = iter(pipeline.recorded)
+        else:
+            _take(pipeline, scans[:1], folder, "after")
+        start = time.perf_counter()
+        _take(pipeline, scans, folder, mode)
+        seconds = time.perf_counter() - start
+        line = {"seconds": round(seconds, 3), "peak_mb": round(_peak_mb(), 1), "provider": pipeline.provider}
+    click.echo(json.dumps({**line, "masks": _digest(scans, folder)}))
+
+
+if __name__ == "__main__":
+    main()
