@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from spineps_rt.errors import ModelError
 
 OPSET, IR_VERSION = 18, 10
-"""The newest that a graph may have: ONNX Runtime 1.18, OpenVINO 2025, TensorRT 10 and TensorRT-RTX take them."""
+"""The newest that ONNX Runtime 1.18, OpenVINO 2025, TensorRT 10 and TensorRT-RTX all take."""
 _FLOW = {"If", "Loop", "Scan", "SequenceMap"}
 _GROWTH = 4096
 """Bytes that a folded constant may be larger than what it was computed from."""

@@ -56,7 +56,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def half_values(model: onnx.ModelProto) -> list[str]:
-    """Name the values that a graph of mixed precision holds in float16, by their names in the float32 graph."""
+    """Name what a graph of mixed precision holds in float16, by the float32 graph's names."""
     types = value_types(model)
     names = set()
     for node in model.graph.node:
@@ -139,6 +139,7 @@ def _narrow(name: str, array: np.ndarray) -> np.ndarray:
     largest = float(np.abs(array).max(initial=0))
     if largest > LARGEST:
         raise ModelError(
-            f"The weight {name} holds {largest:.3g}; float16 ends at {LARGEST:.0f}. Leave fp16 out for this model."
+            f"The weight {name} holds {largest:.3g}; float16 ends at {LARGEST:.0f}. Nothing was written; leave "
+            "fp16 out for this model."
         )
     return array.astype(np.float16)

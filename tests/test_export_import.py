@@ -14,8 +14,8 @@ pytest.importorskip("dynamic_network_architectures", reason="it comes with [expo
 
 import spineps_folders as folders  # noqa: E402 (after the checks above)
 from click.testing import CliRunner  # noqa: E402
+from spineps_rt.export.build import export  # noqa: E402
 from spineps_rt.export.config import read_config  # noqa: E402
-from spineps_rt.export.convert import export  # noqa: E402
 from spineps_rt.export.lightning import read_lightning  # noqa: E402
 from spineps_rt.export.nnunet import read_nnunet  # noqa: E402
 from spineps_rt.export.source import open_source  # noqa: E402
