@@ -63,7 +63,7 @@ def compare(answer: np.ndarray, reference: np.ndarray) -> Agreement:
     """Compare two answers.
 
     Args:
-        answer: (1, classes, ...) float logits, or (1, ...) uint8 classes.
+        answer: (N, classes, ...) float logits, or (N, ...) uint8 classes; voxels of all samples are pooled.
         reference: Of the same shape and kind.
 
     Returns:

@@ -2,8 +2,8 @@
 
 ONNX Runtime and OpenVINO compute float16 graphs in float32 on CPUs without float16 arithmetic, and drop the
 casts between: what they answer says little about a GPU. Here every value that the graph holds in float16 is
-rounded to float16's 11 bits by float32 arithmetic, which no engine takes away. Products are summed in float32,
-as tensor cores do.
+rounded to float16's 11 bits by float32 arithmetic, which no engine takes away. Products are summed in
+float32, as tensor cores do.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def _narrow(name: str, array: np.ndarray) -> np.ndarray:
     largest = float(np.abs(array).max(initial=0))
     if largest > LARGEST:
         raise ModelError(
-            f"The weight {name} holds {largest:.3g}; float16 ends at {LARGEST:.0f}. Nothing was written; leave "
-            "fp16 out for this model."
+            f"The weight {name} holds {largest:.3g}; float16 ends at {LARGEST:.0f}. Nothing was written; "
+            "leave fp16 out for this model."
         )
     return array.astype(np.float16)

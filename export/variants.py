@@ -60,7 +60,7 @@ def add_variants(folder: Path, wanted: Wanted) -> list[str]:
     model = load_model(folder)
     tiles = tiles_of(model, wanted.scans)
     trial = _Trial(model, tiles)
-    base = load_graph(read_graph(select_variant(model, "")))
+    base = fold(load_graph(read_graph(select_variant(model, ""))))
     check_graph(base)
     manifest, graphs = read_folder(folder)
     entries = manifest.setdefault("variants", {})
@@ -119,18 +119,16 @@ class _Trial:
         return found
 
     def compared(self, answers: np.ndarray, what: str, *, dice: float = SAME_DICE) -> Agreement:
-        """Agreement with ``model.onnx``, tile by tile, of which each must suffice."""
-        pairs = zip(answers, self.references)
-        agreements = [compare(answer[None], reference[None]) for answer, reference in pairs]
-        for agreement in agreements:
-            agreement.require(what, dice=dice)
-        return worst(agreements)
+        """Agreement with ``model.onnx`` over all tiles, refused where it does not suffice."""
+        agreement = compare(answers, self.references)
+        agreement.require(what, dice=dice)
+        return agreement
 
 
 def _in_float16(base: onnx.ModelProto, graph: onnx.ModelProto, trial: _Trial) -> Agreement:
     """What hardware that computes float16 will answer; refused where float16 cannot hold a value."""
     names = half_values(graph)
-    sizes = np.max([run_graph(watched(fold(base), names), tile[None]) for tile in trial.tiles], axis=0)
+    sizes = np.max([run_graph(watched(base, names), tile[None]) for tile in trial.tiles], axis=0)
     if not sizes.max() <= LARGEST:
         raise ModelError(
             f"The network's value {names[int(sizes.argmax())]} reaches {sizes.max():.3g}; float16 ends at "

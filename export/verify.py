@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from spineps_rt.export.agreement import Agreement, compare, worst
+from spineps_rt.export.agreement import Agreement, compare
 from spineps_rt.export.flops import count_flops
 from spineps_rt.export.graph import load_graph
 from spineps_rt.export.tiles import tiles_of
@@ -83,8 +83,7 @@ def verify(name_or_folder: str | Path, scans: Sequence[Path] = ()) -> Iterator[V
         for engine in engines_here(variant, DEVICES):
             answers = engine.infer(tiles)
             references = answers if references is None else references
-            pairs = zip(answers, references)
-            agreement = worst(compare(answer[None], reference[None]) for answer, reference in pairs)
+            agreement = compare(answers, references)
             yield Verified(name, engine.provider, agreement, _seconds(engine, tiles), gflops)
 
 
