@@ -25,7 +25,7 @@ from spineps_rt.engine import load_model, open_engine
 from spineps_rt.engine.models import read_graph, select_variant
 from spineps_rt.errors import EngineError, ModelError, OutputExistsError
 
-PATCH = (4, 8, 8)
+PATCH = (8, 16, 16)
 CPU_DEVICES = ("onnx", "openvino")
 
 
@@ -34,8 +34,8 @@ def conv(name, inputs, outputs, *, weight, bias, **attributes):
     return helper.make_node("Conv", [inputs, *constants], [outputs], **attributes), constants
 
 
-def small_unet(gain=1.0):
-    """Down, norm, up, a skip, logits of two classes that lie ``gain`` apart; some of it foldable."""
+def small_unet(gain=1.0, apart=120):
+    """Down, norm, up, a skip, logits of two classes; the fewer ``apart``, the more nearly tie."""
     rng = np.random.default_rng(7)
     first, one = conv(
         "first", "image", "a", weight=rng.normal(size=(4, 1, 3, 3, 3)) * gain, bias=np.ones(4), pads=[1] * 6
@@ -43,7 +43,9 @@ def small_unet(gain=1.0):
     down, two = conv(
         "down", "c", "d", weight=rng.normal(size=(8, 4, 1, 2, 2)), bias=np.zeros(8), strides=[1, 2, 2]
     )
-    last, three = conv("last", "g", "logits", weight=rng.normal(size=(2, 8, 1, 1, 1)), bias=np.zeros(2))
+    last, three = conv(
+        "last", "g", "logits", weight=rng.normal(size=(2, 8, 1, 1, 1)), bias=np.array([0, -apart])
+    )
     constants = {
         **one,
         **two,
@@ -53,7 +55,7 @@ def small_unet(gain=1.0):
         "up.w": rng.normal(size=(8, 4, 1, 2, 2)).astype(np.float32),
         "two": np.array(2, np.float32),
         "three": np.array(3, np.float32),
-        "shape": np.array([1, 4, 4, 8, 8], np.int64),
+        "shape": np.array([1, 4, *PATCH], np.int64),
     }
     nodes = [
         first,
@@ -140,7 +142,7 @@ def test_a_batch_answers_as_its_samples_do():
 
 
 def test_flops_are_counted_by_hand():
-    voxels = 4 * 8 * 8
+    voxels = 8 * 16 * 16
     expected = voxels * 27 * 4 + (voxels // 4) * 16 * 8 + (voxels // 4) * 8 * 16 + voxels * 8 * 2
     assert count_flops(small_unet()) == 2 * expected
     assert count_flops(with_batch(small_unet(), 3)) == 6 * expected
@@ -236,7 +238,7 @@ def test_integers_are_explicit_and_run_everywhere():
 
 
 def test_int8_below_its_limits_is_refused_with_figures(tmp_path):
-    source = write_unet(tmp_path / "in")
+    source = write_unet(tmp_path / "in", apart=0)
     with pytest.raises(ModelError, match=r"Variant int8 on ONNX.*same class \d.*Dice of 0\.99 or more"):
         export(source, tmp_path / "out", wanted=Wanted(("int8",)))
     assert not (tmp_path / "out").exists()
