@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,16 +26,16 @@ class Agreement:
     largest_difference: float
     """Of the logits; of classes, 1 where any differs."""
 
-    def require(self, what: str) -> None:
+    def require(self, what: str, *, dice: float = SAME_DICE) -> None:
         """Refuse an answer that is not the reference's.
 
         Raises:
             ModelError: The agreement is below the limits.
         """
-        if not (self.same_class >= SAME_CLASS and self.worst_dice >= SAME_DICE):
+        if not (self.same_class >= SAME_CLASS and self.worst_dice >= dice):
             raise ModelError(
                 f"{what} differs from the network it was made from: {self}; expected the same class in "
-                f"{SAME_CLASS:.1%} and a Dice of {SAME_DICE} or more. Nothing was written."
+                f"{SAME_CLASS:.1%} and a Dice of {dice} or more. Nothing was written."
             )
 
     def __str__(self) -> str:
@@ -44,11 +45,25 @@ class Agreement:
         )
 
 
+def worst(agreements: Iterable[Agreement]) -> Agreement:
+    """The smallest agreement in each respect.
+
+    Args:
+        agreements: At least one.
+    """
+    found = list(agreements)
+    return Agreement(
+        min(a.same_class for a in found),
+        min(a.worst_dice for a in found),
+        max(a.largest_difference for a in found),
+    )
+
+
 def compare(answer: np.ndarray, reference: np.ndarray) -> Agreement:
     """Compare two answers.
 
     Args:
-        answer: (1, classes, ...) float logits, or (1, ...) uint8 classes.
+        answer: (N, classes, ...) float logits, or (N, ...) uint8 classes; voxels of all samples are pooled.
         reference: Of the same shape and kind.
 
     Returns:

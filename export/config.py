@@ -195,9 +195,4 @@ def read_config(path: Path) -> Config:
         )
     if kind == "nnunet" and "SEG" in config.modalities:
         raise ModelError(f"{path}: an nnU-Net that takes masks cannot be exported; a unet can.")
-    if config.data.get("inference_augmentation"):
-        raise ModelError(
-            f"{path}: the model wants mirrored copies of every tile averaged, which the runtime does not do. "
-            "Set 'inference_augmentation' to false to export it without."
-        )
     return config

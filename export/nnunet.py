@@ -59,13 +59,16 @@ def read_nnunet(config: Config) -> Imported:
     paths = _checkpoints(plans_path.parent, config.folds)
     classes = _classes(dataset, plans_path.with_name("dataset.json"))
     networks, name = [], ""
+    mirrored: dict[str, list[int]] = {}
     for path in paths:
         checkpoint = load_checkpoint(path)
-        name = name or _configuration_name(checkpoint)
+        if not networks:  # nnU-Net, too, asks the first fold
+            name, mirrored = _configuration_name(checkpoint), _mirrored(checkpoint, config, path)
         network = build_semantic(plans, inputs=1, classes=classes, configuration=name).eval()
         load_exactly(network, _weights(checkpoint), path=path)
         networks.append(network)
     manifest, notes = _manifest(config, resolved_configuration(plans, name), plans, classes)
+    manifest |= mirrored
     return Imported(networks[0] if len(networks) == 1 else Folds(networks).eval(), manifest, paths, notes)
 
 
@@ -87,6 +90,16 @@ def _configuration_name(checkpoint: dict[str, Any]) -> str:
     arguments = checkpoint.get("init_args")
     name = arguments.get("configuration") if isinstance(arguments, dict) else None
     return name if isinstance(name, str) else "3d_fullres"
+
+
+def _mirrored(checkpoint: dict[str, Any], config: Config, path: Path) -> dict[str, list[int]]:
+    """Manifest's field of the axes that nnU-Net mirrors, where SPINEPS's configuration lets it."""
+    axes = checkpoint.get("inference_allowed_mirroring_axes")
+    if not config.data.get("inference_augmentation") or not axes:
+        return {}
+    if not isinstance(axes, list | tuple) or not set(axes) <= {0, 1, 2}:
+        raise ModelError(f"{path} mirrors along the axes {axes!r}; expected some of 0, 1, 2.")
+    return {"mirror_axes": sorted(set(axes))}
 
 
 def _weights(checkpoint: dict[str, Any]) -> Any:

@@ -1,20 +1,13 @@
-"""PyTorch networks to self-contained ONNX graphs, with the model folder's manifest beside them."""
+"""PyTorch networks to self-contained ONNX graphs."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
+from spineps_rt.export.graph import OPSET, check_graph, fold
 from torch import nn
-
-OPSET = 18
-"""Taken by ONNX Runtime, OpenVINO, TensorRT 10 and newer, and TensorRT-RTX."""
-
 
 ONE_CHANNEL_LABELS = 9
 """Largest label of the instance network of one channel, and what labels are divided by (SPINEPS 2.1.3)."""
@@ -39,7 +32,7 @@ class LabelsToClasses(nn.Module):
     def forward(self, labels: torch.Tensor) -> torch.Tensor:
         """Map uint8 (N, 1, P, I, R) labels to uint8 (N, P, I, R) classes."""
         wide = labels.to(torch.int32)
-        wide = torch.where(wide < self.labels, wide, torch.zeros_like(wide))
+        wide = torch.where(wide < self.labels, wide, 0)
         if self.channels == 1:
             return self.network(wide.to(torch.float32) / ONE_CHANNEL_LABELS).argmax(1).to(torch.uint8)
         one_hot = (wide == self.ids).to(torch.float32)
@@ -55,7 +48,10 @@ def to_onnx(network: nn.Module, example: torch.Tensor, *, names: tuple[str, str]
         names: Name of the input and of the output.
 
     Returns:
-        A checked graph without external data; no trace of this machine in its metadata.
+        A checked graph without external data, its constants folded; no trace of this machine in its metadata.
+
+    Raises:
+        ModelError: The graph is not what every engine takes.
     """
     program = torch.onnx.export(
         network.eval(),
@@ -69,7 +65,9 @@ def to_onnx(network: nn.Module, example: torch.Tensor, *, names: tuple[str, str]
     )
     buffer = io.BytesIO()
     program.save(buffer)
-    model = onnx.load_from_string(buffer.getvalue())
+    traced = onnx.load_from_string(buffer.getvalue())
+    check_graph(traced)
+    model = fold(traced)
     model.doc_string = ""
     del model.metadata_props[:]
     for node in model.graph.node:
@@ -78,21 +76,4 @@ def to_onnx(network: nn.Module, example: torch.Tensor, *, names: tuple[str, str]
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
         value.doc_string = ""
         del value.metadata_props[:]
-    onnx.checker.check_model(model, full_check=True)
     return model
-
-
-def write_model(folder: Path, model: onnx.ModelProto, manifest: dict[str, Any]) -> None:
-    """Write ``model.onnx`` and ``manifest.json``; the manifest gets size and SHA-256 of the graph.
-
-    Args:
-        folder: Created if missing.
-        model: The graph.
-        manifest: Everything but ``files``.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    data = model.SerializeToString(deterministic=True)
-    files = {"model.onnx": {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}}
-    (folder / "model.onnx").write_bytes(data)
-    text = json.dumps({**manifest, "files": files}, indent=1)
-    (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")

@@ -1,33 +1,38 @@
-"""One tile through every engine of this machine. Needs no PyTorch."""
+"""Every variant of a model through every engine of this machine. Needs no PyTorch."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from spineps_rt.export.agreement import Agreement, compare
-from spineps_rt.export.tiles import phantom_tile
+from spineps_rt.export.flops import count_flops
+from spineps_rt.export.graph import load_graph
+from spineps_rt.export.tiles import tiles_of
+from spineps_rt.export.variants import DEVICES
 
-from spineps_rt.engine import load_model, open_engine
+from spineps_rt.engine import load_model, open_engine, select_variant
 from spineps_rt.engine.base import Engine
 from spineps_rt.engine.manifest import Model
+from spineps_rt.engine.models import read_graph
 from spineps_rt.errors import EngineError
-
-DEVICES = ("onnx", "openvino", "cuda", "tensorrt")
-"""The first, ONNX Runtime on the CPU, is the reference."""
 
 
 @dataclass(frozen=True)
 class Verified:
-    """One engine's answer."""
+    """One engine's answer to one variant."""
 
+    variant: str
+    """Empty for ``model.onnx``."""
     provider: str
     agreement: Agreement
     seconds: float
-    """For one tile, the second run of two."""
+    """For one sample: of a full batch, run twice, the second time divided by its samples."""
+    gflops: float
+    """Floating-point operations that one sample asks for, in 10^9."""
 
 
 def engines_here(model: Model, devices: Iterable[str]) -> Iterator[Engine]:
@@ -54,11 +59,12 @@ def engines_here(model: Model, devices: Iterable[str]) -> Iterator[Engine]:
             yield engine
 
 
-def verify(name_or_folder: str | Path) -> Iterator[Verified]:
-    """Compare the engines that are there with ONNX Runtime on the CPU.
+def verify(name_or_folder: str | Path, scans: Sequence[Path] = ()) -> Iterator[Verified]:
+    """Compare every variant on every engine that is there with ``model.onnx`` on ONNX Runtime's CPU provider.
 
     Args:
         name_or_folder: A model folder, or the name of an embedded model.
+        scans: NIfTI files to try beside a phantom.
 
     Yields:
         One engine after the other, the reference first.
@@ -66,18 +72,24 @@ def verify(name_or_folder: str | Path) -> Iterator[Verified]:
     Raises:
         ModelError: The model is damaged.
         EngineError, NotFiniteError: An engine that is there fails.
+        SpinepsError: A scan cannot be used.
     """
     model = load_model(name_or_folder)
-    tile = phantom_tile(model)
-    reference: np.ndarray | None = None
-    for engine in engines_here(model, DEVICES):
-        answer, seconds = _timed(engine, tile)
-        reference = answer if reference is None else reference
-        yield Verified(engine.provider, compare(answer, reference), seconds)
+    tiles = np.concatenate(tiles_of(model, scans))
+    references: np.ndarray | None = None
+    for name in ("", *model.variants):
+        variant = select_variant(model, name)
+        gflops = count_flops(load_graph(read_graph(variant))) / variant.batch / 1e9
+        for engine in engines_here(variant, DEVICES):
+            answers = engine.infer(tiles)
+            references = answers if references is None else references
+            agreement = compare(answers, references)
+            yield Verified(name, engine.provider, agreement, _seconds(engine, tiles), gflops)
 
 
-def _timed(engine: Engine, tile: np.ndarray) -> tuple[np.ndarray, float]:
-    engine.infer(tile)
+def _seconds(engine: Engine, tiles: np.ndarray) -> float:
+    batch = np.resize(tiles, engine.model.input.shape)
+    engine.infer(batch)
     start = time.perf_counter()
-    answer = engine.infer(tile)
-    return answer, time.perf_counter() - start
+    engine.infer(batch)
+    return (time.perf_counter() - start) / len(batch)

@@ -89,6 +89,7 @@ def write_nnunet(
             "network_weights": network.state_dict(),
             "init_args": {"configuration": "3d_fullres", "fold": 0},
             "trainer_name": "nnUNetTrainer",
+            "inference_allowed_mirroring_axes": (0, 2),
             "logging": {"mean_fg_dice": [np.float64(0.5)]},  # as nnU-Net saves it: weights only refuses it
         }
         torch.save(checkpoint, folder / f"fold_{fold}" / file)

@@ -14,8 +14,8 @@ pytest.importorskip("dynamic_network_architectures", reason="it comes with [expo
 
 import spineps_folders as folders  # noqa: E402 (after the checks above)
 from click.testing import CliRunner  # noqa: E402
+from spineps_rt.export.build import export  # noqa: E402
 from spineps_rt.export.config import read_config  # noqa: E402
-from spineps_rt.export.convert import export  # noqa: E402
 from spineps_rt.export.lightning import read_lightning  # noqa: E402
 from spineps_rt.export.nnunet import read_nnunet  # noqa: E402
 from spineps_rt.export.source import open_source  # noqa: E402
@@ -93,7 +93,6 @@ def test_a_zip_file_with_a_folder_in_it_becomes_an_instance_model(tmp_path):
     ("changes", "says"),
     [
         ({"config": {"modeltype": "classifier"}}, "labelling network"),
-        ({"config": {"inference_augmentation": True}}, "mirrored"),
         ({"config": {"expected_inputs": ["img", "seg"]}}, "nothing else"),
         ({"config": {"labels": {"1": "Nonsense"}}}, "labels"),
         ({"config": {"labels": {"9": "49"}}}, "classes from 1 to 2"),
@@ -131,6 +130,13 @@ def test_the_plans_spacing_is_the_network_s(tmp_path):
     assert found.manifest["spacing"] == [2.0, 2.0, 4.0]
     assert "spacing_range" not in found.manifest
     assert "stands for the configuration's" in found.notes[0]
+
+
+def test_mirroring_is_taken_over_where_the_configuration_asks_for_it(tmp_path):
+    folders.write_nnunet(tmp_path / "m", config={"inference_augmentation": True})
+    folders.write_nnunet(tmp_path / "n")
+    assert read(tmp_path / "m").manifest["mirror_axes"] == [0, 2]
+    assert "mirror_axes" not in read(tmp_path / "n").manifest
 
 
 def test_plans_name_no_class_of_their_choice(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import tiny_models
@@ -9,7 +11,7 @@ import tiny_models
 from spineps_rt.engine import load_model, open_engine
 from spineps_rt.engine.stitch import sliding_window
 from spineps_rt.engine.tiling import importance_map, plan_tiles
-from spineps_rt.errors import ContractError, NotFiniteError
+from spineps_rt.errors import ContractError, ModelError, NotFiniteError
 from spineps_rt.kernels import _threads
 from spineps_rt.kernels import stitch as kernels
 
@@ -139,3 +141,30 @@ def test_kernels_equal_numpy_on_a_ring(start, dtype, threads, monkeypatch):
     assert (classes == 77).all()
     expected[box] = 0
     np.testing.assert_array_equal(total, expected)
+
+
+@pytest.mark.parametrize("axes", [(0,), (0, 2), (0, 1, 2)])
+def test_mirrored_tiles_are_averaged_where_the_manifest_says_so(tmp_path, axes):
+    field = np.random.default_rng(4).normal(0, 1.5, (1, 3, *PATCH))
+    folder = tiny_models.write_semantic(
+        tmp_path / "s", levels=(-1, 0, 1), patch=PATCH, field=field, mirror_axes=list(axes)
+    )
+    image = np.random.default_rng(5).normal(size=PATCH).astype(np.float32)
+    with open_engine(load_model(folder), device="onnx", threads=1) as mirrored:
+        plain = mirrored.infer(image[None, None])[0]
+        total = np.zeros_like(plain)
+        for count in range(len(axes) + 1):
+            for some in itertools.combinations(axes, count):
+                turned = np.ascontiguousarray(np.flip(image, some))
+                back = [axis + 1 for axis in some]
+                total += np.flip(mirrored.infer(turned[None, None])[0], back)
+        np.testing.assert_array_equal(sliding_window(mirrored, image), total.argmax(0))
+        np.testing.assert_array_equal(sliding_window(mirrored, image, mirror=False), plain.argmax(0))
+        assert (total.argmax(0) != plain.argmax(0)).any()
+
+
+@pytest.mark.parametrize("axes", [[3], [1, 0], [0, 0], "0"])
+def test_wrong_axes_are_named(tmp_path, axes):
+    folder = tiny_models.write_semantic(tmp_path / "s", mirror_axes=axes)
+    with pytest.raises(ModelError, match="field 'mirror_axes'"):
+        load_model(folder)

@@ -65,9 +65,16 @@ def show(model: str) -> None:
 
     Of the embedded models it tells what was measured and what they cannot do, too.
     """
-    from spineps_rt.engine.models import embedded_folders, load_model  # noqa: PLC0415
+    from spineps_rt.engine.models import (  # noqa: PLC0415
+        embedded_folders,
+        load_model,
+        read_graph,
+        select_variant,
+    )
 
     loaded = load_model(model)
+    for name in loaded.variants:
+        read_graph(select_variant(loaded, name))
     size = sum(spec.size for spec in loaded.files.values()) / 1e6
     rows = {
         "name": loaded.name,
@@ -78,6 +85,7 @@ def show(model: str) -> None:
         "spacing": _spacing(loaded),
         "input": f"{loaded.input.dtype} {list(loaded.input.shape)}",
         "output": f"{loaded.output.dtype} {list(loaded.output.shape)}",
+        "variants": ", ".join(loaded.variants) or "none",
         "size": f"{size:.1f} MB",
         "sha256": loaded.sha256,
         "licence": loaded.licence,

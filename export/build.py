@@ -1,0 +1,75 @@
+"""From a source to a model folder: staged, tried, and only then written where it was asked for."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from spineps_rt.export.extra import export_extra
+from spineps_rt.export.folder import read_folder, write_folder
+from spineps_rt.export.variants import Wanted, add_variants
+
+from spineps_rt.engine import embedded_models, load_model
+from spineps_rt.engine.manifest import MANIFEST, Model
+from spineps_rt.engine.models import read_graph, select_variant
+from spineps_rt.errors import OutputExistsError
+
+
+def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wanted | None = None) -> list[str]:
+    """Make a model folder.
+
+    Args:
+        source: A model of SPINEPS, as :func:`~spineps_rt.export.source.open_source` takes it; or a model
+            folder of this runtime or an embedded model's name, whose graphs are taken over as they are.
+        output: The model folder, created if missing; may be the source.
+        overwrite: A model there may be replaced.
+        wanted: Variants to make as well.
+
+    Returns:
+        What to tell the user, a line each: how every engine agrees, and notes.
+
+    Raises:
+        ModelError: The source cannot be read or run, or a graph does not answer as it must.
+        EngineError: PyTorch or another library is missing.
+        OutputExistsError: A model is there already.
+        OutputError: The folder cannot be written.
+    """
+    if (output / MANIFEST).exists() and not overwrite:
+        raise OutputExistsError(f"{output} already holds a model; pass --overwrite to replace it.")
+    with tempfile.TemporaryDirectory(prefix="spineps-rt-") as staging:
+        staged = Path(staging)
+        present = _present(source)
+        if present is not None:
+            lines = _taken_over(present, staged)
+        else:
+            with export_extra():
+                from spineps_rt.export.convert import convert  # noqa: PLC0415 (PyTorch)
+
+            lines = convert(source, staged)
+        if wanted is not None and (wanted.precisions or wanted.batch > 1):
+            lines += add_variants(staged, wanted)
+        load_model(staged)
+        manifest, graphs = read_folder(staged)
+        write_folder(output, graphs, manifest)
+    return lines
+
+
+def _present(source: Path) -> Model | None:
+    """The source as a model of this runtime, if it is one."""
+    if (source / MANIFEST).is_file():
+        return load_model(source)
+    for model in () if source.exists() else embedded_models():
+        if str(source) in (model.name, model.folder.name):
+            return model
+    return None
+
+
+def _taken_over(model: Model, staged: Path) -> list[str]:
+    """Copy a model, every graph of it verified."""
+    manifest, _ = read_folder(model.folder)
+    files = {}
+    for name in ("", *model.variants):
+        one = select_variant(model, name)
+        files[one.graph] = read_graph(one)
+    write_folder(staged, files, manifest)
+    return [f"model.onnx as in {model.folder} (SHA-256 {model.sha256[:12]}...)"]

@@ -1,0 +1,56 @@
+"""Model folders on the disk: graphs, and the manifest that vouches for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from spineps_rt.engine.manifest import GRAPH, MANIFEST
+from spineps_rt.files import write_together
+
+
+def write_model(folder: Path, model: onnx.ModelProto, manifest: dict[str, Any]) -> None:
+    """Write ``model.onnx`` and ``manifest.json``; the manifest gets size and SHA-256 of the graph.
+
+    Args:
+        folder: Created if missing.
+        model: The graph.
+        manifest: Everything but ``files``.
+    """
+    write_folder(folder, {GRAPH: serialised(model)}, manifest)
+
+
+def write_folder(folder: Path, graphs: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    """Write graphs and a manifest, all of them or none; the manifest gets sizes and SHA-256.
+
+    Args:
+        folder: Created if missing.
+        graphs: Content by file name.
+        manifest: Everything but ``files``.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    files = {
+        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        for name, data in graphs.items()
+    }
+    text = json.dumps({**manifest, "files": files}, indent=1) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {**graphs, MANIFEST: text.encode()}
+    write_together([(folder / name, content) for name, content in contents.items()])
+
+
+def serialised(model: onnx.ModelProto) -> bytes:
+    """The graph's bytes, the same ones for the same graph."""
+    return model.SerializeToString(deterministic=True)
+
+
+def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Read the manifest, without its ``files``, and the content of these."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest, {name: (folder / name).read_bytes() for name in manifest.pop("files")}

@@ -1,0 +1,139 @@
+"""The same network in other precisions and batches, each tried before it may be kept. Needs no PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from spineps_rt.export.agreement import SAME_DICE, Agreement, compare, worst
+from spineps_rt.export.batched import with_batch
+from spineps_rt.export.emulated import emulated
+from spineps_rt.export.folder import read_folder, serialised, write_folder
+from spineps_rt.export.graph import check_graph, fold, load_graph
+from spineps_rt.export.half import LARGEST, half_values, to_half, watched
+from spineps_rt.export.int8 import to_int8
+from spineps_rt.export.session import run_graph
+from spineps_rt.export.tiles import tiles_of
+
+from spineps_rt.engine import load_model, open_engine, select_variant
+from spineps_rt.engine.manifest import Model
+from spineps_rt.engine.models import read_graph
+from spineps_rt.errors import EngineError, ModelError
+
+PRECISIONS = ("fp16", "int8")
+DEVICES = ("onnx", "openvino", "cuda", "tensorrt")
+"""What a graph is tried on where it is there; the first is the reference."""
+_DICE = {"int8": 0.99}
+"""Of a class, where less than usual is asked for."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an export makes beside the float32 graph."""
+
+    precisions: tuple[str, ...] = ()
+    """Some of :data:`PRECISIONS`."""
+    batch: int = 1
+    """Every precision, float32 as well, also with this batch; 1 makes none."""
+    scans: tuple[Path, ...] = ()
+    """NIfTI files that graphs are calibrated on and tried on, beside a phantom."""
+
+
+def add_variants(folder: Path, wanted: Wanted) -> list[str]:
+    """Add variants to a model folder.
+
+    Args:
+        folder: Holds ``model.onnx`` and its manifest; changed in place, one variant after the other.
+        wanted: Which.
+
+    Returns:
+        What to tell the user, a line for each variant.
+
+    Raises:
+        ModelError: A graph cannot be made, is refused by an engine, or does not answer as ``model.onnx``
+            does; the folder is then not to be used.
+        SpinepsError: A scan cannot be used.
+    """
+    model = load_model(folder)
+    tiles = tiles_of(model, wanted.scans)
+    trial = _Trial(model, tiles)
+    base = fold(load_graph(read_graph(select_variant(model, ""))))
+    check_graph(base)
+    manifest, graphs = read_folder(folder)
+    entries = manifest.setdefault("variants", {})
+    lines = []
+    for precision in ("", *wanted.precisions):
+        graph, found = base, []
+        if precision == "fp16":
+            graph = to_half(base)
+            found = [_in_float16(base, graph, trial)]
+        elif precision == "int8":
+            graph = to_int8(base, tiles)
+        for batch in sorted({1, wanted.batch}):
+            name = ".".join(part for part in (precision, f"b{batch}" if batch > 1 else "") if part)
+            if not name:
+                continue
+            made = with_batch(graph, batch) if batch > 1 else graph
+            check_graph(made)
+            file = f"model.{name}.onnx"
+            graphs[file] = serialised(made)
+            entries[name] = {"file": file, "batch": batch, "same_class": 0.0, "worst_dice": 0.0}
+            write_folder(folder, graphs, manifest)
+            agreement = worst([*found, *trial.run(folder, name, dice=_DICE.get(precision, SAME_DICE))])
+            entries[name]["same_class"] = round(agreement.same_class, 7)
+            entries[name]["worst_dice"] = round(agreement.worst_dice, 6)
+            lines.append(f"{name} against float32 on {len(tiles)} tiles: {agreement}")
+    write_folder(folder, graphs, manifest)
+    return lines
+
+
+class _Trial:
+    """Tiles, what ``model.onnx`` answers to them, and the devices of this machine that can run it."""
+
+    def __init__(self, model: Model, tiles: Sequence[np.ndarray]) -> None:
+        self.tiles = np.concatenate(tiles)
+        self.devices = []
+        self.references = np.empty(0)
+        for place, device in enumerate(DEVICES):
+            try:
+                with open_engine(model, device=device, variant="") as engine:
+                    if place == 0:
+                        self.references = engine.infer(self.tiles)
+            except EngineError:
+                if place == 0:
+                    raise
+            else:
+                self.devices.append(device)
+
+    def run(self, folder: Path, name: str, *, dice: float) -> list[Agreement]:
+        """Let every device run a variant; one that cannot, though it runs float32, is an error."""
+        model = load_model(folder)
+        found = []
+        for device in self.devices:
+            with open_engine(model, device=device, variant=name) as engine:
+                answer = engine.infer(self.tiles)
+                found.append(self.compared(answer, f"Variant {name} on {engine.provider}", dice=dice))
+        return found
+
+    def compared(self, answers: np.ndarray, what: str, *, dice: float = SAME_DICE) -> Agreement:
+        """Agreement with ``model.onnx`` over all tiles, refused where it does not suffice."""
+        agreement = compare(answers, self.references)
+        agreement.require(what, dice=dice)
+        return agreement
+
+
+def _in_float16(base: onnx.ModelProto, graph: onnx.ModelProto, trial: _Trial) -> Agreement:
+    """What hardware that computes float16 will answer; refused where float16 cannot hold a value."""
+    names = half_values(graph)
+    sizes = np.max([run_graph(watched(base, names), tile[None]) for tile in trial.tiles], axis=0)
+    if not sizes.max() <= LARGEST:
+        raise ModelError(
+            f"The network's value {names[int(sizes.argmax())]} reaches {sizes.max():.3g}; float16 ends at "
+            f"{LARGEST:.0f}. Nothing was written; leave fp16 out for this model."
+        )
+    twin = emulated(graph)
+    answers = np.concatenate([run_graph(twin, tile[None])[0] for tile in trial.tiles])
+    return trial.compared(answers, "Variant fp16, computed in float16,")
