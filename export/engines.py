@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from spineps_rt import __version__
 from spineps_rt.engine.cache import FOLDER_VARIABLE, EngineKey, cache_folder, read_own, require_private
 from spineps_rt.engine.manifest import Model
 from spineps_rt.engine.models import read_graph
-from spineps_rt.engine.tensorrt import compatible_version, engine_key
+from spineps_rt.engine.tensorrt import FULL, compatible_version, engine_key
 from spineps_rt.engine.tensorrt_library import Library, load_library
 from spineps_rt.errors import EngineError, ModelError, OutputError
 from spineps_rt.files import write_together
@@ -36,7 +37,7 @@ def build_engines(
     """Build a model's engines and put them into the cache: all or none, in the place of former ones.
 
     Args:
-        model: The model.
+        model: The model, in the variant that is to be built.
         library: ``tensorrt-rtx`` or ``tensorrt``.
         sm: Compute capabilities, for instance ``("75", "86")``; none for TensorRT, which builds for the GPU
             that is here.
@@ -64,7 +65,7 @@ def build_engines(
             read_graph(model),
             library=loaded,
             target=target,
-            precision=key.precision,
+            precision=_precision(key.precision),
             options=replace(options, timing_cache=known),
         )
         _require_ends(model, built.report)
@@ -115,6 +116,12 @@ def _wanted(library: Library, sm: Sequence[str], options: BuildOptions) -> list[
         came = f"does not know {', '.join(unknown)}" if unknown else "builds for the GPUs that --sm names"
         raise EngineError(f"{library.name} {library.version} {came}; choose of --sm {numbers}.")
     return wanted
+
+
+def _precision(variant: str) -> str:
+    """Without the batch: of ``fp16.b4`` fp16, of ``b4`` fp32."""
+    first = variant.partition(".")[0]
+    return FULL if re.fullmatch(r"b\d+", first) else first
 
 
 def _key(model: Model, library: Library, target: str, options: BuildOptions) -> EngineKey:

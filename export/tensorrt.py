@@ -17,8 +17,8 @@ from spineps_rt.errors import EngineError, ModelError
 
 _PRECISIONS = {"HALF": "fp16", "BF16": "bf16", "FLOAT": "fp32"}
 """TensorRT's name of a convolution's type -> precision; the first that a graph has names it."""
-_NO_FP32 = "sm75"
-"""Turing: TensorRT-RTX has no 3-D convolutions in float32 for it."""
+_TURING = "sm75"
+"""TensorRT-RTX has no convolutions in float32 for it."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def build_engine(
     """Build an engine.
 
     Args:
-        graph: A serialised ONNX model. Its types are taken as they are: engines are strongly typed.
+        graph: A serialised ONNX model. Its types are taken as they are: engines are strongly typed. Only
+            for sm75 TensorRT-RTX gets it as :func:`~spineps_rt.export.turing.heads_as_sums` writes it.
         library: What builds it.
         target: One of :func:`targets`.
         precision: What the graph computes in, by which it is checked, not changed: fp32, fp16, bf16 or int8.
@@ -97,6 +98,9 @@ def build_engine(
     options = options or BuildOptions()
     library.told()
     start = time.perf_counter()
+    rewritten: list[str] = []
+    if _without_float32(library, target):
+        graph, rewritten = _for_turing(graph)
     builder = library.module.Builder(library.logger)
     network = _parsed(builder, library, graph)
     if (found := _precision(network)) != precision:
@@ -105,21 +109,35 @@ def build_engine(
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         advice = ""
-        if target == _NO_FP32 and precision == "fp32":
-            advice = ". Turing has no 3-D convolutions in float32: build with --precision fp16"
+        if precision == "fp32" and _without_float32(library, target):
+            advice = f". It has no convolutions in float32 for {target}: build with --precision fp16"
         raise EngineError(
             f"{library.name} {library.version} cannot build this graph for {target} in {precision}: "
             f"{library.complaints()}{advice}"
         )
     report = {
         "seconds": round(time.perf_counter() - start, 2),
-        "settings": _settings(config, library),
+        "settings": {**_settings(config, library), "rewritten": rewritten},
         "input": _end(network.get_input(0)),
         "output": _end(network.get_output(0)),
         **layer_report(library.told()),
     }
     times = config.get_timing_cache() if library.name == "tensorrt" else None
     return Built(bytes(engine), report, bytes(times.serialize()) if times else b"")
+
+
+def _without_float32(library: Library, target: str) -> bool:
+    return library.name == "tensorrt-rtx" and target == _TURING
+
+
+def _for_turing(graph: bytes) -> tuple[bytes, list[str]]:
+    try:
+        from spineps_rt.export.turing import heads_as_sums  # noqa: PLC0415 (onnx, which no other target needs)
+    except ImportError as error:
+        raise UnavailableError(
+            f"Engines for {_TURING} need the package onnx ({error}): pip install 'spineps-rt[rtx]'"
+        ) from error
+    return heads_as_sums(graph)
 
 
 def _parsed(builder: Any, library: Library, graph: bytes) -> Any:

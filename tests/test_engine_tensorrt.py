@@ -12,7 +12,7 @@ import pytest
 import tiny_models
 from spineps_rt.export.engines import build_engines
 
-from spineps_rt.engine import cache, load_model, open_engine, tensorrt
+from spineps_rt.engine import cache, load_model, open_engine, select_variant, tensorrt
 from spineps_rt.engine.base import UnavailableError
 from spineps_rt.engine.gpu import compute_capability, cuda_devices
 from spineps_rt.engine.manifest import TensorSpec
@@ -71,12 +71,29 @@ def test_tensorrt_also_takes_compatible_engines(model, target, version):
     with pytest.raises(UnavailableError, match=r"no engine tiny-semantic-sm86-fp32-tensorrt-11\.1\.engine"):
         find_plan(model, library, "sm86")
     put(replace(exact, target=target, version=version), b"compatible")
-    assert find_plan(model, library, "sm86") == (
+    assert find_plan(model, library, "sm86")[1:] == (
         replace(exact, target=target, version=version),
         b"compatible",
     )
     put(exact, b"exact")
-    assert find_plan(model, library, "sm86") == (exact, b"exact")
+    assert find_plan(model, library, "sm86") == (model, exact, b"exact")
+
+
+def test_an_engine_in_fp16_comes_first(model):
+    tiny_models.add_half_variant(model.folder)
+    model = load_model(model.folder)
+    half = select_variant(model, "fp16")
+    library = Library("tensorrt-rtx", SimpleNamespace(__version__="1.7"), None)
+    with pytest.raises(UnavailableError, match=r"no engine tiny-semantic-sm86-fp16.*--precision fp16"):
+        find_plan(model, library, "sm86")
+    full_key, half_key = engine_key(model, library, "sm86"), engine_key(half, library, "sm86")
+    put(full_key, b"full")
+    assert find_plan(model, library, "sm86") == (model, full_key, b"full")
+    with pytest.raises(UnavailableError, match="no engine"):
+        find_plan(half, library, "sm86")
+    put(half_key, b"half")
+    for asked in (model, half):
+        assert find_plan(asked, library, "sm86") == (half, half_key, b"half")
 
 
 def test_no_engine_for_ampere_runs_on_turing(model):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
 import sys
 
+import numpy as np
+import onnx
 import pytest
 import tiny_models
 from click.testing import CliRunner
@@ -14,10 +17,12 @@ from spineps_rt.export import engines, tensorrt
 from spineps_rt.export.engines import build_engines
 from spineps_rt.export.layers import layer_report
 from spineps_rt.export.tensorrt import BuildOptions, build_engine
+from spineps_rt.export.turing import heads_as_sums
 
 from spineps_rt.cli.export import export
-from spineps_rt.engine import cache, load_model
+from spineps_rt.engine import cache, load_model, select_variant
 from spineps_rt.engine.base import UnavailableError
+from spineps_rt.engine.offline import import_onnxruntime
 from spineps_rt.engine.tensorrt import engine_key
 from spineps_rt.engine.tensorrt_library import LIBRARIES, Library, load_library
 from spineps_rt.errors import EngineError, ModelError, OutputError
@@ -44,7 +49,7 @@ def model(tmp_path):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_mixed_precision_engine_for(rtx, target):
-    built = build_engine(tiny_models.half_graph(), library=rtx, target=target, precision="fp16")
+    built = build_engine(tiny_models.convolved(), library=rtx, target=target, precision="fp16")
     report = built.report
     assert len(built.engine) > 10_000
     assert report["seconds"] >= 0
@@ -54,19 +59,24 @@ def test_a_mixed_precision_engine_for(rtx, target):
     assert sum(report["layer_types"].values()) == len(report["layers"])
     halves = [layer["shape"] for layer in report["layers"] if layer["dtype"] == "Half"]
     assert [8, 16, 16] in [shape[2:] for shape in halves]
+    assert report["settings"]["rewritten"] == (["the_head"] if target == "sm75" else [])
     assert report["activation_bytes"] > 0 and report["weight_bytes"] > 0
     assert built.timing_cache == b""
 
 
 def test_turing_has_no_float32(rtx, model, folder):
+    tiny_models.add_half_variant(model.folder)
+    model = load_model(model.folder)
     with pytest.raises(EngineError, match=r"(?s)for sm75 in fp32: .*FP32 3D.*build with --precision fp16$"):
         build_engines(model, library="tensorrt-rtx", sm=("86", "75"))
     assert list(folder.iterdir()) == []  # all or none
+    (one,) = build_engines(select_variant(model, "fp16"), library="tensorrt-rtx", sm=["75"])
+    assert (one.metadata["target"], one.metadata["precision"]) == ("sm75", "fp16")
 
 
 @pytest.mark.parametrize(("graph", "found"), [("half", "fp16"), ("full", "fp32")])
 def test_a_graph_is_of_the_precision_that_is_said(rtx, model, graph, found):
-    content = tiny_models.half_graph() if graph == "half" else (model.folder / "model.onnx").read_bytes()
+    content = tiny_models.convolved() if graph == "half" else (model.folder / "model.onnx").read_bytes()
     with pytest.raises(ModelError, match=rf"computes in {found}; it was said to be int8"):
         build_engine(content, library=rtx, target="sm86", precision="int8")
 
@@ -91,6 +101,28 @@ def test_the_command_fills_the_cache(rtx, model, folder):
         assert len(said["layers"]) == sum(said["layer_types"].values()) > 0
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700 or os.name != "posix"
     assert len(list(folder.iterdir())) == 4
+
+
+def test_the_command_builds_fp16_where_the_model_has_it(rtx, model, folder):
+    tiny_models.add_half_variant(model.folder)
+    start = ["--engine", "tensorrt-rtx", "--sm", "86", str(model.folder)]
+    for words, precision in (([], "fp16"), (["--precision", "fp32"], "fp32")):
+        done = CliRunner().invoke(export, [*start, *words], catch_exceptions=False)
+        assert f"tiny-semantic-sm86-{precision}-tensorrt-rtx" in done.stdout
+    with pytest.raises(ModelError, match="has no variant 'int8'"):
+        CliRunner().invoke(export, [*start, "--precision", "int8"], catch_exceptions=False)
+
+
+def test_the_engine_of_a_batch_is_of_the_precision_before_it(rtx, model, folder):
+    graph = (model.folder / "model.onnx").read_bytes()
+    files = {"model.onnx": {"sha256": hashlib.sha256(graph).hexdigest(), "bytes": len(graph)}}
+    variant = {"file": "model.onnx", "batch": 1, "same_class": 1.0, "worst_dice": 1.0}
+    tiny_models.edit_manifest(model.folder, files=files, variants={"b1": variant, "fp16.b1": variant})
+    model = load_model(model.folder)
+    (one,) = build_engines(select_variant(model, "b1"), library="tensorrt-rtx", sm=["86"])
+    assert one.metadata["precision"] == "b1"
+    with pytest.raises(ModelError, match="computes in fp32; it was said to be fp16"):
+        build_engines(select_variant(model, "fp16.b1"), library="tensorrt-rtx", sm=["86"])
 
 
 def test_another_graph_makes_the_engine_stale_until_it_is_built_again(rtx, model, folder):
@@ -133,6 +165,14 @@ def test_a_library_that_is_missing(name, monkeypatch):
         load_library.__wrapped__(name)
     with pytest.raises(EngineError, match="no engine 'cudnn' to build; choose one of tensorrt-rtx, tensorrt"):
         load_library("cudnn")
+
+
+def test_turing_needs_onnx(rtx, monkeypatch):
+    monkeypatch.setitem(sys.modules, "spineps_rt.export.turing", None)
+    with pytest.raises(
+        UnavailableError, match=r"sm75 need the package onnx .*pip install 'spineps-rt\[rtx\]'"
+    ):
+        build_engine(tiny_models.convolved(), library=rtx, target="sm75", precision="fp16")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such bits")
@@ -205,6 +245,23 @@ class TestTensorRt:
         config = tensorrt._configured(builder, library, "sm86", BuildOptions(True, True))
         assert config.get_flag(library.module.BuilderFlag.VERSION_COMPATIBLE)
         assert any("setHardwareCompatibilityLevel" in line for line in library.told())
+
+
+def test_turing_s_heads_answer_the_same():
+    rewritten, names = heads_as_sums(tiny_models.convolved())
+    assert names == ["the_head"]
+    image = np.random.default_rng(0).normal(size=(1, 1, 8, 16, 16)).astype(np.float32)
+    one, two = (
+        import_onnxruntime()
+        .InferenceSession(graph, providers=["CPUExecutionProvider"])
+        .run(None, {"image": image})
+        for graph in (tiny_models.convolved(), rewritten)
+    )
+    np.testing.assert_allclose(two[0], one[0], atol=1e-5)
+    assert abs(one[0][0, 2]).max() > 3
+    convolutions = [node for node in onnx.load_from_string(rewritten).graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 1
+    assert heads_as_sums(rewritten)[1] == []
 
 
 def test_layers_of_a_log():

@@ -18,6 +18,7 @@ from spineps_rt.errors import EngineError
     "--engine", type=click.Choice(["tensorrt-rtx", "tensorrt"]), help="Build engines of a model instead."
 )
 @click.option("--sm", metavar="75,86,...", help="GPUs that TensorRT-RTX builds for; it needs none itself.")
+@click.option("--precision", metavar="NAME", help="Variant of the model to build [default: fp16, else fp32].")
 @click.option("--hardware-compatible", is_flag=True, help="One TensorRT engine for every GPU from sm80.")
 @click.option("--version-compatible", is_flag=True, help="For every TensorRT of the same major version.")
 @overwrite
@@ -27,6 +28,7 @@ def export(
     verified: str | None,
     engine: str | None,
     sm: str | None,
+    precision: str | None,
     hardware_compatible: bool,
     version_compatible: bool,
     overwrite: bool,
@@ -49,10 +51,12 @@ def export(
     if engine is not None:
         if source is None or output is not None or verified is not None:
             raise click.UsageError("Give --engine NAME and a model; engines go into the cache.")
-        _build(str(source), engine, sm, hardware_compatible, version_compatible)
+        numbers = [number.strip() for number in sm.split(",")] if sm else []
+        compatible = {"hardware_compatible": hardware_compatible, "version_compatible": version_compatible}
+        _build(str(source), precision, library=engine, sm=numbers, compatible=compatible)
         return
-    if sm is not None or hardware_compatible or version_compatible:
-        raise click.UsageError("--sm, --hardware-compatible and --version-compatible belong to --engine.")
+    if sm or precision or hardware_compatible or version_compatible:
+        raise click.UsageError("--sm, --precision and --...-compatible belong to --engine.")
     if (verified is None) == (source is None) or (source is None) != (output is None):
         raise click.UsageError("Give SOURCE and -o MODEL_DIR, or --verify MODEL_DIR.")
     if verified is not None:
@@ -73,14 +77,18 @@ def export(
         click.echo(output)
 
 
-def _build(model: str, library: str, sm: str | None, hardware: bool, version: bool) -> None:
-    from spineps_rt.engine import load_model  # noqa: PLC0415 (numpy; --help needs none)
+def _build(
+    name: str, precision: str | None, *, library: str, sm: list[str], compatible: dict[str, bool]
+) -> None:
+    from spineps_rt.engine import load_model, select_variant  # noqa: PLC0415 (numpy; --help needs none)
+    from spineps_rt.engine.tensorrt import FULL, HALF  # noqa: PLC0415
     from spineps_rt.export.engines import build_engines  # noqa: PLC0415
     from spineps_rt.export.tensorrt import BuildOptions  # noqa: PLC0415
 
-    numbers = [number.strip() for number in sm.split(",")] if sm else []
-    options = BuildOptions(hardware_compatible=hardware, version_compatible=version)
-    for one in build_engines(load_model(model), library=library, sm=numbers, options=options):
+    model = load_model(name)
+    precision = precision or (HALF if HALF in model.variants else FULL)
+    model = select_variant(model, "" if precision == FULL else precision)
+    for one in build_engines(model, library=library, sm=sm, options=BuildOptions(**compatible)):
         said = one.metadata
         click.echo(
             f"{one.path}  {said['seconds']:.1f} s  {said['engine_bytes'] / 1e6:.1f} MB  "

@@ -12,11 +12,15 @@ from spineps_rt.engine.cache import EngineKey, find_engine
 from spineps_rt.engine.device_run import DeviceRun
 from spineps_rt.engine.gpu import compute_capability
 from spineps_rt.engine.manifest import Model, TensorSpec
+from spineps_rt.engine.models import M, select_variant
 from spineps_rt.engine.tensorrt_library import Library, load_library
 from spineps_rt.errors import EngineError
 
 AMPERE_PLUS = "ampere-plus"
 """Target of engines that run on every GPU from sm80."""
+
+FULL, HALF = "fp32", "fp16"
+"""Precision of a model's own graph, and the variant that is taken before it."""
 
 DTYPES = {"FLOAT": "float32", "HALF": "float16", "UINT8": "uint8"}
 """TensorRT's name of a type -> numpy's."""
@@ -29,7 +33,7 @@ class TensorRtEngine(Engine):
         """Load the engine for this GPU.
 
         Args:
-            model: The model.
+            model: The model. Where no variant of it was chosen, an engine in fp16 comes before one in fp32.
             library: ``tensorrt-rtx`` or ``tensorrt``.
 
         Raises:
@@ -43,7 +47,7 @@ class TensorRtEngine(Engine):
                 f"{library} runs on an NVIDIA GPU with its driver; this machine shows none."
             )
         self._library = load_library(library)
-        key, plan = find_plan(model, self._library, target)
+        model, key, plan = find_plan(model, self._library, target)
         self._runtime: Any = self._library.module.Runtime(self._library.logger)
         # A version-compatible engine brings the program that runs it. It came from the private cache.
         self._runtime.engine_host_code_allowed = key.version != self._library.version
@@ -84,14 +88,15 @@ def engine_key(model: Model, library: Library, target: str) -> EngineKey:
     """Say what an engine for a model must be.
 
     Args:
-        model: The model.
+        model: The model, in the variant that is to run.
         library: What builds and runs it.
         target: For instance ``sm86``.
     """
-    return EngineKey(model.name, model.sha256, library.name, library.version, target, "fp32")
+    precision = model.variant or FULL
+    return EngineKey(model.name, model.sha256, library.name, library.version, target, precision)
 
 
-def find_plan(model: Model, library: Library, target: str) -> tuple[EngineKey, bytes]:
+def find_plan(model: M, library: Library, target: str) -> tuple[M, EngineKey, bytes]:
     """Find the engine for a GPU: the closest fit that is in the cache.
 
     Args:
@@ -100,24 +105,31 @@ def find_plan(model: Model, library: Library, target: str) -> tuple[EngineKey, b
         target: The GPU, for instance ``sm86``.
 
     Returns:
-        Its key and the serialised engine.
+        The model in the engine's variant, the engine's key, and the serialised engine.
 
     Raises:
         UnavailableError: There is none.
         EngineError: The one that fits closest is refused; no other is tried.
     """
-    keys = [engine_key(model, library, target)]
-    if library.name == "tensorrt":
-        if int(target.removeprefix("sm")) >= 80:
-            keys.append(replace(keys[0], target=AMPERE_PLUS))
-        keys += [replace(key, version=compatible_version(key.version)) for key in keys]
+    half = [select_variant(model, HALF)] if not model.variant and HALF in model.variants else []
     absent: list[UnavailableError] = []
-    for key in keys:
-        try:
-            return key, find_engine(key, source=model.folder)
-        except UnavailableError as error:
-            absent.append(error)
+    for one in (*half, model):
+        for key in _fitting(engine_key(one, library, target)):
+            try:
+                return one, key, find_engine(key, source=model.folder)
+            except UnavailableError as error:
+                absent.append(error)
     raise absent[0]
+
+
+def _fitting(exact: EngineKey) -> list[EngineKey]:
+    """Keys of what runs where an engine of this key does, itself first."""
+    keys = [exact]
+    if exact.library == "tensorrt":
+        if int(exact.target.removeprefix("sm")) >= 80:
+            keys.append(replace(exact, target=AMPERE_PLUS))
+        keys += [replace(key, version=compatible_version(key.version)) for key in keys]
+    return keys
 
 
 def compatible_version(version: str) -> str:
