@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
+from spineps_rt.export.agreement import compare
 from spineps_rt.export.graph import load_graph
 from spineps_rt.export.half import to_half
 from spineps_rt.export.tensorrt import Built, build_engine
+from spineps_rt.export.tiles import phantom_tile
+from spineps_rt.export.turing import heads_as_sums
 
 from spineps_rt import __version__
 from spineps_rt.engine import embedded_models, select_variant
 from spineps_rt.engine.models import Model, read_graph
+from spineps_rt.engine.offline import import_onnxruntime
 from spineps_rt.engine.tensorrt import FULL, HALF
 from spineps_rt.engine.tensorrt_library import load_library
 from spineps_rt.errors import EngineError
@@ -50,6 +55,8 @@ def main(repeats: int, output: Path) -> None:
                         **measured(graph, target, precision, repeats),
                     }
                 )
+                if rows[-1].get("rewritten"):
+                    rows[-1]["rewritten_agrees"] = rewritten_agrees(model, graph)
                 click.echo(f"{model.name:<14}{target:<7}{precision:<6}{told(rows[-1])}")
     document = {
         "benchmark": "engines",
@@ -97,6 +104,20 @@ def measured(graph: bytes, target: str, precision: str, repeats: int) -> dict[st
         "layer_dtypes": dict(Counter(layer["dtype"] for layer in report["layers"])),
         "rewritten": report["settings"]["rewritten"],
     }
+
+
+def rewritten_agrees(model: Model, graph: bytes) -> dict[str, float]:
+    """Compare what Turing gets with the graph it is made of: ONNX Runtime, on the CPU, on a phantom."""
+    tile = phantom_tile(model)
+    one, two = (
+        import_onnxruntime()
+        .InferenceSession(data, providers=["CPUExecutionProvider"])
+        .run([model.output.name], {model.input.name: tile})[0]
+        for data in (heads_as_sums(graph)[0], graph)
+    )
+    agreement = compare(one, two)
+    agreement.require(f"What sm75 gets of {model.name}")
+    return asdict(agreement)
 
 
 def told(row: dict[str, Any]) -> str:

@@ -56,8 +56,12 @@ def _row(row: dict[str, Any]) -> str:
 def _losses(rows: list[dict[str, Any]]) -> list[str]:
     refused = [f"{r['model']} in {r['precision']} for {r['target']}" for r in rows if "refused" in r]
     lines = [f"- TensorRT-RTX refuses: {', '.join(refused)}."] if refused else []
-    if rewritten := sorted({row["target"] for row in rows if row.get("rewritten")}):
-        lines.append(f"- For {', '.join(rewritten)} the head in float32 is written as products and a sum.")
+    if agreeing := [row["rewritten_agrees"]["same_class"] for row in rows if row.get("rewritten")]:
+        where = ", ".join(sorted({row["target"] for row in rows if row.get("rewritten")}))
+        lines.append(
+            f"- For {where} the head in float32 is written as products and a sum. On a phantom it "
+            f"answers, on the CPU, the same class in {min(agreeing):.4%} of the voxels or more."
+        )
     growth = {r["engine_mb"] / r["graph_mb"]: r for r in rows if "refused" not in r}
     times = max(growth)
     if times > 1:

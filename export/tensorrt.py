@@ -16,9 +16,10 @@ from spineps_rt.engine.tensorrt_library import Library
 from spineps_rt.errors import EngineError, ModelError
 
 _PRECISIONS = {"HALF": "fp16", "BF16": "bf16", "FLOAT": "fp32"}
-"""TensorRT's name of a convolution's type -> precision; the first that a graph has names it."""
+"""TensorRT's name of a product's type -> precision; the first that a graph has names it."""
+_PRODUCTS = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY")
 _TURING = "sm75"
-"""TensorRT-RTX has no convolutions in float32 for it."""
+"""TensorRT-RTX has no convolutions and matrix products in float32 for it."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +106,14 @@ def build_engine(
     network = _parsed(builder, library, graph)
     if (found := _precision(network)) != precision:
         raise ModelError(f"The graph computes in {found}; it was said to be {precision}.")
+    if _without_float32(library, target):
+        _require_half(network, library, target)
     config = _configured(builder, library, target, options)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
-        advice = ""
-        if precision == "fp32" and _without_float32(library, target):
-            advice = f". It has no convolutions in float32 for {target}: build with --precision fp16"
         raise EngineError(
             f"{library.name} {library.version} cannot build this graph for {target} in {precision}: "
-            f"{library.complaints()}{advice}"
+            f"{library.complaints()}"
         )
     report = {
         "seconds": round(time.perf_counter() - start, 2),
@@ -150,6 +150,23 @@ def _parsed(builder: Any, library: Library, graph: bytes) -> Any:
     return network
 
 
+def _require_half(network: Any, library: Library, target: str) -> None:
+    """Refuse what the library would.
+
+    TensorRT-RTX 1.7, once asked in vain, builds the next engine as if it were for Turing too.
+    """
+    single = [
+        layer.name
+        for layer in _layers(network)
+        if layer.type.name in _PRODUCTS and layer.get_output(0).dtype.name == "FLOAT"
+    ]
+    if single:
+        raise EngineError(
+            f"{library.name} {library.version} has no convolutions and matrix products in float32 for "
+            f"{target}; this graph holds {len(single)} ({', '.join(single[:3])}). Build with --precision fp16."
+        )
+
+
 def _configured(builder: Any, library: Library, target: str, options: BuildOptions) -> Any:
     trt, config = library.module, builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # for the layers of the report
@@ -182,7 +199,7 @@ def _precision(network: Any) -> str:
     for layer in _layers(network):
         if layer.type.name in ("QUANTIZE", "DEQUANTIZE"):
             return "int8"
-        if layer.type.name in ("CONVOLUTION", "DECONVOLUTION"):
+        if layer.type.name in _PRODUCTS:
             found.add(layer.get_output(0).dtype.name)
     return next((name for dtype, name in _PRECISIONS.items() if dtype in found), "fp32")
 

@@ -168,6 +168,7 @@ def test_engines_are_measured_and_told(tmp_path):
     assert engines.told(refused).startswith("refused: tensorrt-rtx")
     common = {"model": "m", "target": "sm75", "graph_mb": 0.01}
     half |= {**common, "precision": "fp16", "seconds": [0.25, 0.5, 9.0], "engine_mb": 0.03, "layers": 7}
+    half |= {"rewritten_agrees": {"same_class": 0.99999}}
     half |= {"activation_mb": 12.0, "layer_dtypes": {"Half": 3, "Float": 4}}
     document = {
         "date": "2026-01-01",
@@ -178,6 +179,7 @@ def test_engines_are_measured_and_told(tmp_path):
     text = engines_page.section(document)
     assert "| m | sm75 | fp16 | 0.50 | 0.0 MB | 0.0 MB | 12 MB | 7 (3) |" in text
     assert "TensorRT-RTX refuses: m in fp32 for sm75." in text
-    assert "For sm75 the head in float32 is written as products and a sum." in text
+    assert "For sm75 the head in float32 is written as products and a sum. On a phantom" in text
+    assert "same class in 99.9990% of the voxels" in text
     assert "larger than their graphs: m in fp16 for sm75 3.0 times." in text
     assert "None of these engines has run" in text

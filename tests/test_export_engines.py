@@ -67,7 +67,9 @@ def test_a_mixed_precision_engine_for(rtx, target):
 def test_turing_has_no_float32(rtx, model, folder):
     tiny_models.add_half_variant(model.folder)
     model = load_model(model.folder)
-    with pytest.raises(EngineError, match=r"(?s)for sm75 in fp32: .*FP32 3D.*build with --precision fp16$"):
+    with pytest.raises(
+        EngineError, match=r"float32 for sm75; .*holds 1 \(.*\)\. Build with --precision fp16\.$"
+    ):
         build_engines(model, library="tensorrt-rtx", sm=("86", "75"))
     assert list(folder.iterdir()) == []  # all or none
     (one,) = build_engines(select_variant(model, "fp16"), library="tensorrt-rtx", sm=["75"])
@@ -84,6 +86,17 @@ def test_a_graph_is_of_the_precision_that_is_said(rtx, model, graph, found):
 def test_what_is_no_graph(rtx):
     with pytest.raises(ModelError, match=r"cannot read the graph: .*Failed to parse"):
         build_engine(b"no graph", library=rtx, target="sm86", precision="fp32")
+
+
+def test_a_refusal_leaves_no_trace_in_the_next_engine(rtx):
+    def build(target):
+        graph = tiny_models.convolved(half=False)
+        return build_engine(graph, library=rtx, target=target, precision="fp32").report["layers"]
+
+    before = build("sm86")
+    with pytest.raises(EngineError):
+        build("sm75")
+    assert build("sm86") == before
 
 
 def test_the_command_fills_the_cache(rtx, model, folder):
