@@ -163,7 +163,7 @@ def _require_half(network: Any, library: Library, target: str) -> None:
     if single:
         raise EngineError(
             f"{library.name} {library.version} has no convolutions and matrix products in float32 for "
-            f"{target}; this graph holds {len(single)} ({', '.join(single[:3])}). Build with --precision fp16."
+            f"{target}; the graph holds {len(single)} ({', '.join(single[:3])}). Build with --precision fp16."
         )
 
 

@@ -119,7 +119,7 @@ def test_the_command_fills_the_cache(rtx, model, folder):
 def test_the_command_builds_fp16_where_the_model_has_it(rtx, model, folder):
     tiny_models.add_half_variant(model.folder)
     start = ["--engine", "tensorrt-rtx", "--sm", "86", str(model.folder)]
-    for words, precision in (([], "fp16"), (["--precision", "fp32"], "fp32")):
+    for words, precision in (([], "fp16"), (["--precision", "fp32", "--precision", "fp16"], "fp32")):
         done = CliRunner().invoke(export, [*start, *words], catch_exceptions=False)
         assert f"tiny-semantic-sm86-{precision}-tensorrt-rtx" in done.stdout
     with pytest.raises(ModelError, match="has no variant 'int8'"):

@@ -18,7 +18,13 @@ from spineps_rt.errors import EngineError
     "--engine", type=click.Choice(["tensorrt-rtx", "tensorrt"]), help="Build engines of a model instead."
 )
 @click.option("--sm", metavar="75,86,...", help="GPUs that TensorRT-RTX builds for; it needs none itself.")
-@click.option("--precision", metavar="NAME", help="Variant of the model to build [default: fp16, else fp32].")
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    multiple=True,
+    help="Of the engines; may be repeated [default: fp16 where the model has it, else fp32].",
+)
 @click.option("--hardware-compatible", is_flag=True, help="One TensorRT engine for every GPU from sm80.")
 @click.option("--version-compatible", is_flag=True, help="For every TensorRT of the same major version.")
 @overwrite
@@ -28,7 +34,7 @@ def export(
     verified: str | None,
     engine: str | None,
     sm: str | None,
-    precision: str | None,
+    precisions: tuple[str, ...],
     hardware_compatible: bool,
     version_compatible: bool,
     overwrite: bool,
@@ -53,9 +59,9 @@ def export(
             raise click.UsageError("Give --engine NAME and a model; engines go into the cache.")
         numbers = [number.strip() for number in sm.split(",")] if sm else []
         compatible = {"hardware_compatible": hardware_compatible, "version_compatible": version_compatible}
-        _build(str(source), precision, library=engine, sm=numbers, compatible=compatible)
+        _build(str(source), precisions, library=engine, sm=numbers, compatible=compatible)
         return
-    if sm or precision or hardware_compatible or version_compatible:
+    if sm or precisions or hardware_compatible or version_compatible:
         raise click.UsageError("--sm, --precision and --...-compatible belong to --engine.")
     if (verified is None) == (source is None) or (source is None) != (output is None):
         raise click.UsageError("Give SOURCE and -o MODEL_DIR, or --verify MODEL_DIR.")
@@ -78,7 +84,7 @@ def export(
 
 
 def _build(
-    name: str, precision: str | None, *, library: str, sm: list[str], compatible: dict[str, bool]
+    name: str, precisions: tuple[str, ...], *, library: str, sm: list[str], compatible: dict[str, bool]
 ) -> None:
     from spineps_rt.engine import load_model, select_variant  # noqa: PLC0415 (numpy; --help needs none)
     from spineps_rt.engine.tensorrt import FULL, HALF  # noqa: PLC0415
@@ -86,11 +92,11 @@ def _build(
     from spineps_rt.export.tensorrt import BuildOptions  # noqa: PLC0415
 
     model = load_model(name)
-    precision = precision or (HALF if HALF in model.variants else FULL)
-    model = select_variant(model, "" if precision == FULL else precision)
-    for one in build_engines(model, library=library, sm=sm, options=BuildOptions(**compatible)):
-        said = one.metadata
-        click.echo(
-            f"{one.path}  {said['seconds']:.1f} s  {said['engine_bytes'] / 1e6:.1f} MB  "
-            f"{len(said['layers'])} layers"
-        )
+    for precision in precisions or (HALF if HALF in model.variants else FULL,):
+        variant = select_variant(model, "" if precision == FULL else precision)
+        for one in build_engines(variant, library=library, sm=sm, options=BuildOptions(**compatible)):
+            said = one.metadata
+            click.echo(
+                f"{one.path}  {said['seconds']:.1f} s  {said['engine_bytes'] / 1e6:.1f} MB  "
+                f"{len(said['layers'])} layers"
+            )
