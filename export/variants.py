@@ -24,7 +24,7 @@ from spineps_rt.engine.models import read_graph
 from spineps_rt.errors import EngineError, ModelError
 
 PRECISIONS = ("fp16", "int8")
-DEVICES = ("onnx", "openvino", "cuda", "tensorrt")
+DEVICES = ("onnx", "openvino", "cuda", "onnx-tensorrt", "tensorrt", "tensorrt-rtx")
 """What a graph is tried on where it is there; the first is the reference."""
 _DICE = {"int8": 0.99}
 """Of a class, where less than usual is asked for."""

@@ -32,17 +32,31 @@ def _cuda(model: Model, threads: int) -> Engine:
     return OnnxEngine(model, provider=CUDA, threads=threads)
 
 
-def _tensorrt(model: Model, threads: int) -> Engine:
+def _onnx_tensorrt(model: Model, threads: int) -> Engine:
     from spineps_rt.engine.onnx import TENSORRT, OnnxEngine  # noqa: PLC0415
 
     return OnnxEngine(model, provider=TENSORRT, threads=threads)
+
+
+def _tensorrt(model: Model, threads: int) -> Engine:  # noqa: ARG001 (it has no threads)
+    from spineps_rt.engine.tensorrt import TensorRtEngine  # noqa: PLC0415
+
+    return TensorRtEngine(model, library="tensorrt")
+
+
+def _tensorrt_rtx(model: Model, threads: int) -> Engine:  # noqa: ARG001 (it has no threads)
+    from spineps_rt.engine.tensorrt import TensorRtEngine  # noqa: PLC0415
+
+    return TensorRtEngine(model, library="tensorrt-rtx")
 
 
 _OPENERS: dict[str, Callable[[Model, int], Engine]] = {
     "openvino": _openvino,
     "onnx": _onnx,
     "cuda": _cuda,
+    "onnx-tensorrt": _onnx_tensorrt,
     "tensorrt": _tensorrt,
+    "tensorrt-rtx": _tensorrt_rtx,
 }
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -94,7 +108,7 @@ def open_engine(
 def installed() -> str:
     """Name the inference libraries that are installed, with their versions."""
     found = []
-    for name in ("onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt"):
+    for name in ("onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"):
         try:
             found.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
