@@ -13,7 +13,7 @@ from spineps_rt.export.config import read_config
 from spineps_rt.export.imported import Imported
 from spineps_rt.export.lightning import read_lightning
 from spineps_rt.export.nnunet import read_nnunet
-from spineps_rt.export.onnx import to_onnx, write_model
+from spineps_rt.export.onnx import first_layer, to_onnx, write_model
 from spineps_rt.export.source import CONFIG, open_source
 from spineps_rt.export.tiles import phantom_tile
 from spineps_rt.export.verify import engines_here
@@ -54,12 +54,13 @@ def export(source: Path, output: Path, *, overwrite: bool = False) -> list[str]:
         names = (spec["name"], found.manifest["output"]["name"])
         graph = to_onnx(found.network, example, names=names)
         check_graph(graph)
+        manifest = {**found.manifest, **first_layer(found.network, graph)}
         parts = [f"{p.relative_to(folder)} (SHA-256 {sha256(p)})" for p in found.checkpoints]
         said = f"exported by spineps-rt {__version__} from {', '.join(parts)}"
         staged = Path(staging)
-        write_model(staged, graph, {**found.manifest, "provenance": said})
+        write_model(staged, graph, {**manifest, "provenance": said})
         lines = _tried(staged, found)
-        write_model(staged, graph, {**found.manifest, "provenance": "; ".join([said, *lines])})
+        write_model(staged, graph, {**manifest, "provenance": "; ".join([said, *lines])})
         load_model(staged)
         output.mkdir(parents=True, exist_ok=True)
         write_together([(output / f, (staged / f).read_bytes()) for f in ("model.onnx", "manifest.json")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-DEVICES = ("auto", "cpu", "openvino", "onnx", "cuda", "tensorrt")
+DEVICES = ("auto", "cpu", "openvino", "openvino-bf16", "onnx", "cuda", "tensorrt")
 """What an engine may be asked for; ``auto`` takes the fastest that works here and says which it was."""
 
 

@@ -130,6 +130,15 @@ class SemanticModel(Model):
 
 
 @dataclass(frozen=True)
+class FirstLayer:
+    """A convolution of one-hot labels, stride 1, padded to keep the size: names of the graph's values."""
+
+    weights: str
+    bias: str
+    output: str
+
+
+@dataclass(frozen=True)
 class InstanceModel(Model):
     """A network that finds a vertebra and its neighbours in a cutout of a semantic mask."""
 
@@ -143,6 +152,8 @@ class InstanceModel(Model):
     """Kept from SPINEPS's ``inference_config.json``; SPINEPS 2.1.3 reads it and never uses it."""
     vert_size_threshold: float
     """Smaller vertebrae are removed from the answer; voxels of the model's spacing, as SPINEPS."""
+    first_layer: FirstLayer | None
+    """What an engine on the CPU may leave to a kernel (``kernels/one_hot.py``); None: nothing."""
 
 
 def read_manifest(folder: Path) -> SemanticModel | InstanceModel:
@@ -283,7 +294,12 @@ def _instance(fields: Fields, folder: Path) -> InstanceModel:
         corpus_size_cleaning=fields.number("corpus_size_cleaning"),
         corpus_border_threshold=fields.number("corpus_border_threshold"),
         vert_size_threshold=fields.number("vert_size_threshold"),
+        first_layer=_first_layer(fields.inside("first_layer")) if "first_layer" in fields.data else None,
     )
+
+
+def _first_layer(fields: Fields) -> FirstLayer:
+    return FirstLayer(fields.text("weights"), fields.text("bias"), fields.text("output"))
 
 
 def _expect_shape(fields: Fields, key: str, spec: TensorSpec, shape: tuple[int, ...]) -> None:

@@ -20,6 +20,12 @@ def _openvino(model: Model, threads: int) -> Engine:
     return OpenVinoEngine(model, threads=threads)
 
 
+def _openvino_bf16(model: Model, threads: int) -> Engine:
+    from spineps_rt.engine.openvino import OpenVinoEngine  # noqa: PLC0415
+
+    return OpenVinoEngine(model, threads=threads, bf16=True)
+
+
 def _onnx(model: Model, threads: int) -> Engine:
     from spineps_rt.engine.onnx import CPU, OnnxEngine  # noqa: PLC0415
 
@@ -40,6 +46,7 @@ def _tensorrt(model: Model, threads: int) -> Engine:
 
 _OPENERS: dict[str, Callable[[Model, int], Engine]] = {
     "openvino": _openvino,
+    "openvino-bf16": _openvino_bf16,
     "onnx": _onnx,
     "cuda": _cuda,
     "tensorrt": _tensorrt,
