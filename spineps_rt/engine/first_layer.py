@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from spineps_rt.engine.manifest import FirstLayer
 from spineps_rt.engine.offline import import_openvino
+from spineps_rt.engine.parts import FirstLayer
 from spineps_rt.kernels.one_hot import OneHotConvolution, convolve, prepare
 
 _FEATURES_SECOND = np.array([0, 4, 1, 2, 3])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from spineps_rt.engine.fields import Fields, is_list, is_number, is_size, is_spacing
+from spineps_rt.engine.parts import FirstLayer, first_layer
 from spineps_rt.errors import ModelError
 
 SCHEMA = 1
@@ -127,15 +128,6 @@ class SemanticModel(Model):
     def label_table(self) -> np.ndarray:
         """uint8 array of length classes: ``label_table[class_map]`` is the label map."""
         return np.array([0, *(self.labels[i + 1] for i in range(len(self.labels)))], dtype=np.uint8)
-
-
-@dataclass(frozen=True)
-class FirstLayer:
-    """A convolution of one-hot labels, stride 1, padded to keep the size: names of the graph's values."""
-
-    weights: str
-    bias: str
-    output: str
 
 
 @dataclass(frozen=True)
@@ -294,12 +286,8 @@ def _instance(fields: Fields, folder: Path) -> InstanceModel:
         corpus_size_cleaning=fields.number("corpus_size_cleaning"),
         corpus_border_threshold=fields.number("corpus_border_threshold"),
         vert_size_threshold=fields.number("vert_size_threshold"),
-        first_layer=_first_layer(fields.inside("first_layer")) if "first_layer" in fields.data else None,
+        first_layer=first_layer(fields),
     )
-
-
-def _first_layer(fields: Fields) -> FirstLayer:
-    return FirstLayer(fields.text("weights"), fields.text("bias"), fields.text("output"))
 
 
 def _expect_shape(fields: Fields, key: str, spec: TensorSpec, shape: tuple[int, ...]) -> None:
