@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import kernels_page, n4_page, parity_page, stages_page
+from benchmarks import kernels_page, n4_page, networks_page, parity_page, stages_page
 
 HERE = Path(__file__).parent
 PAGE = HERE / "README.md"
@@ -138,6 +138,7 @@ _SECTIONS = {
     "parity": parity_page.section,
     "stages": stages_page.section,
     "n4": n4_page.section,
+    "networks": networks_page.section,
     "kernels": kernels_page.section,
 }
 

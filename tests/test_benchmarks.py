@@ -8,7 +8,7 @@ import pytest
 import tiny_scan
 from click.testing import CliRunner
 
-from benchmarks import kernels_page, n4_page, report, run_latency, stages_page
+from benchmarks import kernels_page, n4_page, networks_page, report, run_latency, stages_page
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +157,27 @@ def test_the_section_on_n4_shows_ratios_and_losses():
     assert "| a | 3 | **0.20** | 22.0 (110x) | not run | 3 MB | 6 MB |" in text
     assert "- a: the field of SimpleITK differs by 0.02 (RMS)." in text
     assert "| b | 3" not in text
+
+
+def test_page_says_which_network_may_not_run_in_bfloat16():
+    way = {"seconds": 0.5, "same_class": 1.0, "worst_dice": 0.9961}
+    network = {
+        "name": "net",
+        "gflop": 90.0,
+        "peak_gflops": {"f32": 200.0},
+        "ways": {"OpenVINO f32": way, "PyTorch f32": {**way, "seconds": 1.5}},
+    }
+    scan = {"scan": "a", "samples": 3, "same_class": 1.0, "median_dice": 1.0}
+    document = {
+        "date": "2026-01-01",
+        "machine": {"cpu": "x", "cores": 2},
+        "versions": {"openvino": "1"},
+        "networks": [network],
+        "agreement": [
+            {**scan, "network": "good", "worst_dice": 0.9995},
+            {**scan, "network": "net", "worst_dice": 0.99},
+        ],
+    }
+    text = networks_page.section(document)
+    assert "| OpenVINO f32 | 0.500 | 180 | 90% | 3.0 | 100.000% | 0.9961 |" in text
+    assert "net in bfloat16 miss" in text and "good in bfloat16" not in text
