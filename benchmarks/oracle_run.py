@@ -83,6 +83,7 @@ class _NoEngine:
     """Stands where an engine would, and holds no memory."""
 
     provider = "record"
+    samples = 0
 
     def __init__(self, model: Any, **_: Any) -> None:
         self.model = model

@@ -7,7 +7,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import engines_page, kernels_page, n4_page, parity_page, stages_page, throughput_page
+from benchmarks import (
+    engines_page,
+    kernels_page,
+    n4_page,
+    networks_page,
+    parity_page,
+    stages_page,
+    throughput_page,
+)
 
 HERE = Path(__file__).parent
 PAGE = HERE / "README.md"
@@ -138,6 +146,7 @@ _SECTIONS = {
     "parity": parity_page.section,
     "stages": stages_page.section,
     "n4": n4_page.section,
+    "networks": networks_page.section,
     "kernels": kernels_page.section,
     "throughput": throughput_page.section,
     "engines": engines_page.section,

@@ -12,7 +12,7 @@ from spineps_rt.export.folder import write_model
 from spineps_rt.export.imported import Imported
 from spineps_rt.export.lightning import read_lightning
 from spineps_rt.export.nnunet import read_nnunet
-from spineps_rt.export.onnx import to_onnx
+from spineps_rt.export.onnx import first_layer, to_onnx
 from spineps_rt.export.source import CONFIG, open_source
 from spineps_rt.export.tiles import phantom_tile
 from spineps_rt.export.verify import engines_here
@@ -45,11 +45,12 @@ def convert(source: Path, staged: Path) -> list[str]:
         spec = found.manifest["input"]
         example = torch.zeros(spec["shape"], dtype=getattr(torch, spec["dtype"]))
         graph = to_onnx(found.network, example, names=(spec["name"], found.manifest["output"]["name"]))
+        manifest = {**found.manifest, **first_layer(found.network, graph)}
         parts = [f"{p.relative_to(folder)} (SHA-256 {sha256(p)})" for p in found.checkpoints]
         said = f"exported by spineps-rt {__version__} from {', '.join(parts)}"
-        write_model(staged, graph, {**found.manifest, "provenance": said})
+        write_model(staged, graph, {**manifest, "provenance": said})
         lines = _tried(staged, found)
-        write_model(staged, graph, {**found.manifest, "provenance": "; ".join([said, *lines])})
+        write_model(staged, graph, {**manifest, "provenance": "; ".join([said, *lines])})
     return lines + found.notes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import onnx
 import torch
@@ -77,3 +78,19 @@ def to_onnx(network: nn.Module, example: torch.Tensor, *, names: tuple[str, str]
         value.doc_string = ""
         del value.metadata_props[:]
     return model
+
+
+def first_layer(network: nn.Module, model: onnx.ModelProto) -> dict[str, Any]:
+    """Name the values of the first convolution, for an engine that has a kernel for it.
+
+    Args:
+        network: What the graph was traced from.
+        model: The graph.
+
+    Returns:
+        The manifest's ``first_layer``; nothing where the network takes no one-hot labels.
+    """
+    if not isinstance(network, LabelsToClasses) or network.channels == 1:
+        return {}
+    node = next(node for node in model.graph.node if node.op_type == "Conv")
+    return {"first_layer": {"weights": node.input[1], "bias": node.input[2], "output": node.output[0]}}

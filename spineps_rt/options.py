@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-DEVICES = ("auto", "cpu", "openvino", "onnx", "cuda", "onnx-tensorrt", "tensorrt", "tensorrt-rtx")
+DEVICES = (
+    "auto",
+    "cpu",
+    "openvino",
+    "openvino-bf16",
+    "onnx",
+    "cuda",
+    "onnx-tensorrt",
+    "tensorrt",
+    "tensorrt-rtx",
+)
 """What an engine may be asked for; ``auto`` takes the fastest that works here and says which it was."""
 
 

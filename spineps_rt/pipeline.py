@@ -147,6 +147,8 @@ class Pipeline:
             What :func:`spineps_rt.batch.overlap` and ``yield from`` take.
         """
         clock = Clock(progress)
+        engines = self._semantic, self._instance
+        before = [engine.samples for engine in engines]
         with clock.stage("read"):
             image, source = read_scan(scan)
             check_scan(image, self.models.semantic, any_plane=self.options.any_plane)
@@ -193,7 +195,7 @@ class Pipeline:
             warnings=(*doubts_about(source.name, self.models.semantic), *warnings),
             anatomical=levels.anatomical,
             stages=tuple(clock.stages),
-            networks=tuple(_network(engine) for engine in (self._semantic, self._instance)),
+            networks=tuple(_network(e, e.samples - n) for e, n in zip(engines, before)),
             source=source,
             options=self.options,
         )
@@ -292,6 +294,6 @@ def _volumes(mask: np.ndarray, voxel_ml: float) -> dict[int, float]:
     return {label: float(found.sizes[label]) * voxel_ml for label in found.present}
 
 
-def _network(engine: Engine) -> Network:
+def _network(engine: Engine, samples: int) -> Network:
     kind = "semantic" if isinstance(engine.model, SemanticModel) else "instance"
-    return Network(kind, engine.model.name, engine.model.sha256, engine.provider)
+    return Network(kind, engine.model.name, engine.model.sha256, engine.provider, samples)

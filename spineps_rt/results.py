@@ -37,6 +37,8 @@ class Network:
     """Of its graph."""
     provider: str
     """The engine that really ran."""
+    samples: int
+    """Tiles or cutouts that it was shown; all that were planned, for none is left out."""
 
 
 @dataclass(frozen=True)

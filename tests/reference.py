@@ -139,3 +139,14 @@ def map_labels(labels, mapping, keep_others=True):
         return mapping.get(int(value), int(value) if keep_others else 0)
 
     return np.array([new(value) for value in labels.ravel()], np.int64).reshape(labels.shape)
+
+
+def convolve_one_hot(labels, weights, bias):
+    """float64 (n0, n1, n2, features): every channel's mask correlated with its kernel, zeros outside."""
+    known = np.where(labels < weights.shape[1], labels, 0)
+    answer = np.zeros((*labels.shape, len(weights))) + bias
+    for feature, kernels in enumerate(weights):
+        for channel, kernel in enumerate(kernels):
+            mask = (known == channel).astype(float)
+            answer[..., feature] += ndimage.correlate(mask, kernel.astype(float), mode="constant")
+    return answer

@@ -14,6 +14,7 @@ from benchmarks import (
     engines_page,
     kernels_page,
     n4_page,
+    networks_page,
     report,
     run_latency,
     stages_page,
@@ -227,3 +228,27 @@ def test_engines_are_measured_and_told(tmp_path):
     assert "same class in 99.9990% of the voxels" in text
     assert "larger than their graphs: m in fp16 for sm75 3.0 times." in text
     assert "None of these engines has run" in text
+
+
+def test_page_says_which_network_may_not_run_in_bfloat16():
+    way = {"seconds": 0.5, "same_class": 1.0, "worst_dice": 0.9961}
+    network = {
+        "name": "net",
+        "gflop": 90.0,
+        "peak_gflops": {"f32": 200.0},
+        "ways": {"OpenVINO f32": way, "PyTorch f32": {**way, "seconds": 1.5}},
+    }
+    scan = {"scan": "a", "samples": 3, "same_class": 1.0, "median_dice": 1.0}
+    document = {
+        "date": "2026-01-01",
+        "machine": {"cpu": "x", "cores": 2},
+        "versions": {"openvino": "1"},
+        "networks": [network],
+        "agreement": [
+            {**scan, "network": "good", "worst_dice": 0.9995},
+            {**scan, "network": "net", "worst_dice": 0.99},
+        ],
+    }
+    text = networks_page.section(document)
+    assert "| OpenVINO f32 | 0.500 | 180 | 90% | 3.0 | 100.000% | 0.9961 |" in text
+    assert "net in bfloat16 miss" in text and "good in bfloat16" not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -111,6 +112,47 @@ def test_provider_says_what_runs(semantic):
         assert engine.provider == "ONNX Runtime CPUExecutionProvider"
     with open_or_skip(semantic, "openvino") as engine:
         assert engine.provider == "OpenVINO CPU f32"
+
+
+def test_openvino_leaves_the_first_layer_to_the_kernel_and_answers_alike(tmp_path):
+    pytest.importorskip("openvino")
+    model = load_model(tiny_models.write_one_hot_instance(tmp_path))
+    labels = np.random.default_rng(0).integers(0, 10, (2, *model.input.shape[1:]), dtype=np.uint8)
+    answers = []
+    for one in (model, dataclasses.replace(model, first_layer=None)):
+        with open_engine(one, device="openvino") as engine:
+            answers.append(engine.infer(labels))
+    with open_engine(model, device="onnx") as engine:
+        expected = engine.infer(labels)
+    for answer in answers:
+        assert (answer == expected).mean() > 0.999
+    assert len(np.unique(expected)) == 4
+
+
+def test_a_first_layer_that_the_graph_lacks_is_an_error(tmp_path):
+    pytest.importorskip("openvino")
+    named = {"weights": "no such", "bias": "bias", "output": "features"}
+    model = load_model(tiny_models.write_one_hot_instance(tmp_path, first_layer=named))
+    with pytest.raises(ModelError, match=r"cannot open model .* 'no such'"):
+        open_engine(model, device="openvino")
+
+
+def test_bfloat16_is_taken_where_asked_for_or_vouched_for(semantic):
+    openvino = pytest.importorskip("openvino")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(EngineError, match="does not compute in bfloat16"):
+            open_engine(semantic, device="openvino-bf16")
+        return
+    batch = np.random.default_rng(0).normal(size=(1, 1, 3, 4, 5)).astype(np.float32)
+    with open_engine(semantic, device="openvino") as engine:
+        exact = engine.infer(batch)
+    with open_engine(semantic, device="openvino-bf16") as engine:
+        assert engine.provider == "OpenVINO CPU bf16"
+        np.testing.assert_allclose(engine.infer(batch), exact, atol=0.1)
+    vouched = {"file": "model.onnx", "batch": 1, "same_class": 1.0, "worst_dice": 1.0}
+    tiny_models.edit_manifest(semantic.folder, variants={"bf16": vouched})
+    with open_engine(load_model(semantic.folder), device="cpu") as engine:
+        assert engine.provider == "OpenVINO CPU bf16"
 
 
 def test_every_device_of_the_options_is_known(semantic):

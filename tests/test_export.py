@@ -14,7 +14,7 @@ pytest.importorskip("dynamic_network_architectures", reason="it comes with [expo
 
 from spineps_rt.export.folder import write_model  # noqa: E402 (after the checks above)
 from spineps_rt.export.networks import InstanceUnet, _ConvNorm, build_semantic  # noqa: E402
-from spineps_rt.export.onnx import LabelsToClasses, to_onnx  # noqa: E402
+from spineps_rt.export.onnx import LabelsToClasses, first_layer, to_onnx  # noqa: E402
 
 from spineps_rt.engine import load_model  # noqa: E402 (after the checks above)
 
@@ -67,6 +67,13 @@ def test_instance_graph_takes_labels_and_answers_classes():
     network = InstanceUnet(8, 10).eval()
     labels = torch.randint(0, 12, (1, 1, 16, 8, 8), dtype=torch.uint8)  # 10 and 11 count as background
     model = to_onnx(LabelsToClasses(network, 10), torch.zeros_like(labels), names=("labels", "classes"))
+    named = first_layer(LabelsToClasses(network, 10), model)["first_layer"]
+    assert named == {
+        "weights": "network.init_conv.weight",
+        "bias": "network.init_conv.bias",
+        "output": "conv3d",
+    }
+    assert first_layer(LabelsToClasses(network, 1), model) == first_layer(network, model) == {}
     answer = run(model, labels.numpy())
     known = torch.where(labels[:, 0] < 10, labels[:, 0], 0).long()
     one_hot = torch.nn.functional.one_hot(known, 10).permute(0, 4, 1, 2, 3).float()

@@ -90,6 +90,9 @@ def test_result_tells_what_was_found_and_how(pipeline, models, tmp_path):
     graph = (models / "semantic" / "model.onnx").read_bytes()
     assert result.networks[0].sha256 == hashlib.sha256(graph).hexdigest()
     assert "CPU" in result.networks[0].provider
+    again = pipeline.run(path)
+    assert [n.samples for n in again.networks] == [n.samples for n in result.networks]
+    assert result.networks[1].samples == tiny_scan.N_VERTEBRAE
     assert result.source.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert result.warnings == ()
     for stage in STAGES:

@@ -127,21 +127,63 @@ def write_instance(
         helper.make_node("Where", ["inside", "where", "zero"], ["classes"]),
     ]
     shapes = {"labels": [1, 1, *where.shape], "classes": [1, *where.shape]}
-    fields = {
+    fields = _instance_fields(cutout, axes, where.shape)
+    ends = [helper.make_tensor_value_info(n, TensorProto.UINT8, s) for n, s in shapes.items()]
+    return _write(
+        Path(folder), nodes, ends, constants, {**_common("instance", spacing), **fields, **manifest}
+    )
+
+
+def write_one_hot_instance(folder: Path, **manifest: Any) -> Path:
+    """Write an instance model of one convolution of one-hot labels and an arg-max; its first layer is named.
+
+    Args:
+        folder: Made if need be.
+        manifest: Fields that replace the manifest's.
+
+    Returns:
+        The folder.
+    """
+    cutout = (10, 12, 6)
+    rng = np.random.default_rng(8)
+    constants = {
+        "ids": np.arange(10, dtype=np.int32).reshape(1, 10, 1, 1, 1),
+        "weight": rng.normal(size=(4, 10, 3, 3, 3)).astype(np.float32),
+        "bias": rng.normal(size=4).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["labels"], ["wide"], to=TensorProto.INT32),
+        helper.make_node("Equal", ["wide", "ids"], ["hot"]),
+        helper.make_node("Cast", ["hot"], ["channels"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["channels", "weight", "bias"], ["features"], pads=[1] * 6),
+        helper.make_node("ArgMax", ["features"], ["best"], axis=1, keepdims=0),
+        helper.make_node("Cast", ["best"], ["classes"], to=TensorProto.UINT8),
+    ]
+    ends = [
+        helper.make_tensor_value_info("labels", TensorProto.UINT8, [1, 1, *cutout]),
+        helper.make_tensor_value_info("classes", TensorProto.UINT8, [1, *cutout]),
+    ]
+    first = {"weights": "weight", "bias": "bias", "output": "features"}
+    fields = {**_instance_fields(cutout, ("P", "I", "R"), cutout), "first_layer": first}
+    return _write(
+        Path(folder), nodes, ends, constants, {**_common("instance", (1.0, 1.0, 2.0)), **fields, **manifest}
+    )
+
+
+def _instance_fields(
+    cutout: Sequence[int], axes: Sequence[str], network_shape: Sequence[int]
+) -> dict[str, Any]:
+    return {
         "kind": "instance",
         "axes": list(axes),
         "cutout": list(cutout),
-        "input": {"name": "labels", "dtype": "uint8", "shape": shapes["labels"]},
-        "output": {"name": "classes", "dtype": "uint8", "shape": shapes["classes"]},
+        "input": {"name": "labels", "dtype": "uint8", "shape": [1, 1, *network_shape]},
+        "output": {"name": "classes", "dtype": "uint8", "shape": [1, *network_shape]},
         "mapping": {str(k): v for k, v in MAPPING.items()},
         "corpus_size_cleaning": 50,
         "corpus_border_threshold": 2,
         "vert_size_threshold": 50,
     }
-    ends = [helper.make_tensor_value_info(n, TensorProto.UINT8, s) for n, s in shapes.items()]
-    return _write(
-        Path(folder), nodes, ends, constants, {**_common("instance", spacing), **fields, **manifest}
-    )
 
 
 def convolved(*, half: bool = True, patch: tuple[int, int, int] = (8, 16, 16)) -> bytes:

@@ -10,7 +10,7 @@ import click
 import torch
 from spineps_rt.export.folder import write_model
 from spineps_rt.export.networks import InstanceUnet, build_semantic
-from spineps_rt.export.onnx import LabelsToClasses, to_onnx
+from spineps_rt.export.onnx import LabelsToClasses, first_layer, to_onnx
 
 from spineps_rt.labels import SEMANTIC_CLASSES
 from training import cutouts, folders, plans
@@ -74,7 +74,8 @@ def _instance() -> None:
     network.load_state_dict(folders.read_instance(folder))
     cutout = config["cutout_size"]
     example = torch.zeros(1, 1, *cutout, dtype=torch.uint8)
-    graph = to_onnx(LabelsToClasses(network, folders.CHANNELS), example, names=("labels", "classes"))
+    whole = LabelsToClasses(network, folders.CHANNELS)
+    graph = to_onnx(whole, example, names=("labels", "classes"))
     mapped = {str(i): int(c) for i, c in enumerate(cutouts.MAPPING) if c}
     manifest = {
         **_common("instance", "instance", config),
@@ -86,6 +87,7 @@ def _instance() -> None:
         "corpus_size_cleaning": 100,
         "corpus_border_threshold": 10,
         "vert_size_threshold": 250,
+        **first_layer(whole, graph),
     }
     write_model(ENGINES / "instance", graph, manifest)
 

@@ -34,6 +34,8 @@ class Engine(ABC):
         """
         self.model = model
         self.provider = provider
+        self.samples = 0
+        """Tiles or cutouts that the network has answered, mirrored ones included."""
         self._open = True
         inputs, outputs = self._signature()
         for what, found, expected in (("input", inputs, model.input), ("output", outputs, model.output)):
@@ -148,6 +150,7 @@ class Engine(ABC):
                 f"Model {self.model.name!r} answered NaN or infinity on {self.provider}: the result would be "
                 "meaningless. Check the image's intensities, or run with another device."
             )
+        self.samples += len(batch)
         return answer[: len(batch)]
 
 

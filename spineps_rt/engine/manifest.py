@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from spineps_rt.engine.fields import Fields, is_list, is_number, is_size, is_spacing
+from spineps_rt.engine.parts import FirstLayer, first_layer
 from spineps_rt.errors import ModelError
 
 SCHEMA = 1
@@ -143,6 +144,8 @@ class InstanceModel(Model):
     """Kept from SPINEPS's ``inference_config.json``; SPINEPS 2.1.3 reads it and never uses it."""
     vert_size_threshold: float
     """Smaller vertebrae are removed from the answer; voxels of the model's spacing, as SPINEPS."""
+    first_layer: FirstLayer | None
+    """What an engine on the CPU may leave to a kernel (``kernels/one_hot.py``); None: nothing."""
 
 
 def read_manifest(folder: Path) -> SemanticModel | InstanceModel:
@@ -283,6 +286,7 @@ def _instance(fields: Fields, folder: Path) -> InstanceModel:
         corpus_size_cleaning=fields.number("corpus_size_cleaning"),
         corpus_border_threshold=fields.number("corpus_border_threshold"),
         vert_size_threshold=fields.number("vert_size_threshold"),
+        first_layer=first_layer(fields),
     )
 
 

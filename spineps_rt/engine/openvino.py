@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from spineps_rt.engine.base import Engine, UnavailableError
-from spineps_rt.engine.manifest import Model, TensorSpec
+from spineps_rt.engine.first_layer import LabelConvolution, take_first_layer
+from spineps_rt.engine.manifest import GRAPH, InstanceModel, Model, TensorSpec
 from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.offline import import_openvino
 from spineps_rt.errors import ModelError
@@ -16,17 +17,19 @@ _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
 
 
 class OpenVinoEngine(Engine):
-    """A compiled model of OpenVINO's CPU plug-in, in float32."""
+    """A compiled model of OpenVINO's CPU plug-in, in float32 or bfloat16."""
 
-    def __init__(self, model: Model, *, threads: int = 0) -> None:
+    def __init__(self, model: Model, *, threads: int = 0, bf16: bool = False) -> None:
         """Compile the model for the lowest latency.
 
         Args:
-            model: The model.
+            model: The model. Where its manifest vouches for bfloat16 (the variant ``bf16``), that is taken on
+                processors that compute in it.
             threads: CPU threads; 0 leaves it to OpenVINO.
+            bf16: Take bfloat16 whatever the manifest says.
 
         Raises:
-            UnavailableError: OpenVINO is not installed.
+            UnavailableError: OpenVINO is not installed, or bfloat16 was asked for and the processor lacks it.
             ModelError: The graph cannot be read.
         """
         try:
@@ -35,22 +38,31 @@ class OpenVinoEngine(Engine):
             raise UnavailableError(
                 f"OpenVINO is not installed ({error}): pip install 'spineps-rt[cpu]'"
             ) from error
-        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        core = openvino.Core()
+        able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if bf16 and not able:
+            raise UnavailableError("This processor does not compute in bfloat16; ask for openvino instead.")
+        precision = "bf16" if bf16 or (able and "bf16" in model.variants) else "f32"
+        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         if threads:
             config["INFERENCE_NUM_THREADS"] = threads
-        graph = read_graph(model)
+        content = read_graph(model)
+        self._first: LabelConvolution | None = None
         try:
-            core = openvino.Core()
-            self._compiled: Any = core.compile_model(core.read_model(graph, b""), "CPU", config)
+            graph = core.read_model(content, b"")
+            self._ends = _specs(graph.inputs), _specs(graph.outputs)
+            if isinstance(model, InstanceModel) and model.first_layer and model.graph == GRAPH:
+                graph, self._first = take_first_layer(graph, model.first_layer)
+            self._compiled: Any = core.compile_model(graph, "CPU", config)
         except Exception as error:
             raise ModelError(
                 f"OpenVINO cannot open model {model.name!r} ({model.folder}): {error}"
             ) from error
-        super().__init__(model, provider="OpenVINO CPU f32")
+        super().__init__(model, provider=f"OpenVINO CPU {precision}")
         self._request: Any = None
 
     def _signature(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
-        return _specs(self._compiled.inputs), _specs(self._compiled.outputs)
+        return self._ends
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         return self._run_borrowed(batch).copy()
@@ -58,7 +70,8 @@ class OpenVinoEngine(Engine):
     def _run_borrowed(self, batch: np.ndarray) -> np.ndarray:
         if self._request is None:
             self._request = self._compiled.create_infer_request()
-        return self._request.infer([batch], share_inputs=True, share_outputs=True)[0]
+        fed = self._first(batch) if self._first else batch
+        return self._request.infer([fed], share_inputs=True, share_outputs=True)[0]
 
     def rest(self) -> None:
         """Release the activations."""

@@ -20,6 +20,12 @@ def _openvino(model: Model, threads: int) -> Engine:
     return OpenVinoEngine(model, threads=threads)
 
 
+def _openvino_bf16(model: Model, threads: int) -> Engine:
+    from spineps_rt.engine.openvino import OpenVinoEngine  # noqa: PLC0415
+
+    return OpenVinoEngine(model, threads=threads, bf16=True)
+
+
 def _onnx(model: Model, threads: int) -> Engine:
     from spineps_rt.engine.onnx import CPU, OnnxEngine  # noqa: PLC0415
 
@@ -52,6 +58,7 @@ def _tensorrt_rtx(model: Model, threads: int) -> Engine:  # noqa: ARG001 (it has
 
 _OPENERS: dict[str, Callable[[Model, int], Engine]] = {
     "openvino": _openvino,
+    "openvino-bf16": _openvino_bf16,
     "onnx": _onnx,
     "cuda": _cuda,
     "onnx-tensorrt": _onnx_tensorrt,
