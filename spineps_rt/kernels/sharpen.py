@@ -12,6 +12,9 @@ import numpy as np
 from spineps_rt.errors import ContractError
 from spineps_rt.kernels._jit import njit
 
+_NEGLIGIBLE = 1e-12
+"""Share of the fullest bin below which a blurred bin holds nothing but the transform's rounding."""
+
 
 def blur_residual(values: np.ndarray, *, bins: int, fwhm: float, noise: float) -> np.ndarray:
     """Subtract from each value its expected true value.
@@ -56,7 +59,8 @@ def expected_values(counts: np.ndarray, low: float, width: float, *, fwhm: float
         noise: As for :func:`blur_residual`.
 
     Returns:
-        float64 (bins,); 0 for a bin that no true value can have led to.
+        float64 (bins,); a bin that no true value can have led to keeps its own. ITK divides noise by noise
+        there.
     """
     bins = len(counts)
     length = 2 << (bins - 1).bit_length()  # the power of two above twice the bins: room for the Gaussian
@@ -69,7 +73,8 @@ def expected_values(counts: np.ndarray, low: float, width: float, *, fwhm: float
     values = low + (np.arange(length) - before) * width
     above = np.fft.irfft(np.fft.rfft(values * sharp) * blur, length)
     below = np.fft.irfft(np.fft.rfft(sharp) * blur, length)
-    return np.divide(above, below, out=np.zeros(length), where=below != 0)[before : before + bins]
+    known = below > _NEGLIGIBLE * below.max()
+    return np.divide(above, below, out=values, where=known)[before : before + bins]
 
 
 def _gaussian(length: int, fwhm: float) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The inverse of a 3 x 3 matrix, rounded in every bit as ITK rounds it.
 
-ITK inverts the matrix of an image by LINPACK's singular value decomposition (Dongarra et al. 1979, chapter 11:
-Householder reflections to two diagonals, then implicit QR steps). Any other way differs in the last bit, and
-where two voxels lie equally near to a point that bit chooses one; see :mod:`spineps_rt.stages.shrunk_grid`.
-So the order of all operations is LINPACK's. Its branches for singular matrices are not needed.
+ITK inverts the matrix of an image by LINPACK's singular value decomposition (Dongarra et al. 1979, chapter
+11: Householder reflections to two diagonals, then implicit QR steps). Any other way differs in the last bit,
+and where two voxels lie equally near to a point that bit chooses one; see
+:mod:`spineps_rt.stages.shrunk_grid`. So the order of all operations is LINPACK's. Its branches for singular
+matrices are not needed.
 """
 
 from __future__ import annotations
