@@ -1,4 +1,4 @@
-"""What the semantic network is shown, against SPINEPS itself: ``python -m benchmarks.preprocess_parity SCAN...``.
+"""What the semantic network is shown, against SPINEPS: ``python -m benchmarks.preprocess_parity SCAN...``.
 
 Both read the same file. SPINEPS 2.1.3 runs its ``preprocess_input`` and what ``segment_scan`` does before the
 network (orientation, resampling); spineps-rt runs its own. The arrays are compared voxel by voxel. To be run
@@ -24,6 +24,7 @@ RESULTS = Path(__file__).parent / "results" / "preprocess_parity.json"
 SPACING = (0.75, 0.75, 1.65)
 """Of SPINEPS's published semantic model."""
 ORIENTATION = ("P", "I", "R")
+PACKAGES = ("SPINEPS", "TPTBox", "antspyx", "spineps-rt", "numpy")
 
 
 @click.command()
@@ -39,7 +40,9 @@ def main(scans: tuple[Path, ...], names: tuple[str, ...], bias_field: bool, outp
         click.echo(f"{name}: {json.dumps(figures)}")
         document = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {"cases": {}}
         document["benchmark"] = "preprocess_parity"
-        document["versions"] = {p: version(p) for p in ("SPINEPS", "TPTBox", "antspyx", "spineps-rt", "numpy")}
+        document["versions"] = {
+            p: version(p) for p in ("SPINEPS", "TPTBox", "antspyx", "spineps-rt", "numpy")
+        }
         document["cases"][name] = document["cases"].get(name, {}) | figures
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -65,9 +68,9 @@ def measure(scan: Path, bias_fields: list[bool]) -> dict[str, Any]:
     }
     for bias_field in bias_fields:
         ours, theirs = _ours(volume, bias_field), _peer(scan, bias_field)
-        figures["with N4" if bias_field else "without N4"] = {
-            step: compare(a, b) for step, a, b in zip(("prepared", "resampled"), ours, theirs)
-        }
+        steps = {step: compare(a, b) for step, a, b in zip(("prepared", "resampled"), ours, theirs)}
+        steps["rounded"] = compare(ours[1].with_array(in_type(ours[1].array, stored)), theirs[1])
+        figures["with N4" if bias_field else "without N4"] = steps
     return figures
 
 
@@ -96,6 +99,22 @@ def compare(ours: Volume, theirs: Volume) -> dict[str, Any]:
         "by_more_than_1": int((np.abs(gap) > 1 + 1e-3).sum()),
         "highest": float(theirs.array.max()),
     }
+
+
+def in_type(image: np.ndarray, stored: np.dtype) -> np.ndarray:
+    """Round to an integer type and cut off what lies beyond it, as SPINEPS's resampling does.
+
+    Args:
+        image: float32.
+        stored: The scan's type; of a scan stored as float nothing is changed.
+
+    Returns:
+        float32.
+    """
+    if stored.kind not in "iu":
+        return image
+    limits = np.iinfo(stored)
+    return np.rint(image).clip(limits.min, limits.max)
 
 
 def _ours(volume: Volume, bias_field: bool) -> list[Volume]:

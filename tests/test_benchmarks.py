@@ -120,7 +120,8 @@ def test_page_compares_with_spineps_stage_by_stage():
     document = {
         "date": "2026-01-02",
         "machine": {"cpu": "x", "cores": 2},
-        "phantom": {"shape": [2, 3, 4], "spacing_mm": [1, 1, 2]},
+        "name": "A phantom",
+        "scan": {"shape": [2, 3, 4], "spacing_mm": [1, 1, 2]},
         "peer": [peer],
         "cold": {**line, "seconds": 20.0},
         "runs": [[first, line, line]],
