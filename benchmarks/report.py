@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import kernels_page, n4_page, parity_page, stages_page
+from benchmarks import kernels_page, n4_page, parity_page, preprocess_page, stages_page
 
 HERE = Path(__file__).parent
 PAGE = HERE / "README.md"
@@ -137,6 +137,7 @@ _SECTIONS = {
     "run_latency": _run_latency,
     "parity": parity_page.section,
     "stages": stages_page.section,
+    "preprocess_parity": preprocess_page.section,
     "n4": n4_page.section,
     "kernels": kernels_page.section,
 }

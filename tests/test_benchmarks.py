@@ -158,3 +158,16 @@ def test_the_section_on_n4_shows_ratios_and_losses():
     assert "| a | 3 | **0.20** | 22.0 (110x) | not run | 3 MB | 6 MB |" in text
     assert "- a: the field of SimpleITK differs by 0.02 (RMS)." in text
     assert "| b | 3" not in text
+
+
+def test_the_section_on_preprocessing_shows_every_step():
+    none = {"voxels": 2000, "differing": 0, "rms": 0.0, "largest": 0.0}
+    some = {"voxels": 2000, "differing": 30, "rms": 0.29, "largest": 0.5}
+    steps = {"prepared": none, "resampled": some, "rounded": none}
+    document = {
+        "versions": {"SPINEPS": "2.1.3"},
+        "cases": {"a": {"stored": "int16", "without N4": steps, "with N4": {**steps, "prepared": some}}},
+    }
+    text = preprocess_page.section(document)
+    assert "| a | int16 | without | 2,000 | 0 | 1.500% (0.29, 0.5) | 0 |" in text
+    assert "| a | int16 | with | 2,000 | 1.500% (0.29, 0.5) | 1.500% (0.29, 0.5) | 0 |" in text
