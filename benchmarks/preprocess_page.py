@@ -21,10 +21,10 @@ def section(document: dict[str, Any]) -> str:
         [
             "## What the semantic network is shown, against SPINEPS",
             "",
-            f"{versions}. Voxels that differ by more than 0.001, intensities being 0 to 1500; in brackets RMS "
-            "and largest difference. *Prepared* is the scan after intensities, N4 and margin; *resampled* is "
-            "what the network gets; *rounded* is the same, but spineps-rt's rounded to the scan's integer type "
-            "as SPINEPS rounds it.",
+            f"{versions}. Voxels that differ by more than 0.001, intensities being 0 to 1500; in brackets "
+            "RMS and largest difference. *Prepared* is the scan after intensities, N4 and margin; "
+            "*resampled* is what the network gets; *rounded* is the same, but spineps-rt's rounded to the "
+            "scan's integer type as SPINEPS rounds it.",
             "",
             "| scan | stored as | N4 | voxels | prepared | resampled | rounded |",
             "| --- | --- | --- | ---: | ---: | ---: | ---: |",

@@ -8,7 +8,7 @@ import pytest
 import tiny_scan
 from click.testing import CliRunner
 
-from benchmarks import kernels_page, n4_page, report, run_latency, stages_page
+from benchmarks import kernels_page, n4_page, preprocess_page, report, run_latency, stages_page
 
 
 @pytest.fixture(scope="module")
