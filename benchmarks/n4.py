@@ -48,6 +48,7 @@ PHANTOMS = {
 @click.argument("scans", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--phantom", "phantoms", multiple=True, type=click.Choice(list(PHANTOMS)))
 @click.option("--average", type=click.IntRange(min=1), default=1, help="Slices averaged into one.")
+@click.option("--turn", type=int, help="Seed of a rotation by 2 to 15 degrees and a shift: an oblique scan.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--timed/--untimed", default=True, help="Compare fields and times, or fields only.")
 @click.option("--itk/--no-itk", default=True, help="Run SimpleITK as well.")
@@ -58,6 +59,8 @@ def main(**chosen: Any) -> None:
     for name in chosen["phantoms"]:
         options, contrast = PHANTOMS[name]
         cases.append((f"phantom, {name}", make_phantom(options, seed=11, contrast=contrast).image))
+    if chosen["turn"] is not None:
+        cases = [(f"{name}, turned", turned(volume, chosen["turn"])) for name, volume in cases]
     output: Path = chosen["output"]
     for name, volume in cases:
         rivals = {"antspyx": ants_field} | ({"SimpleITK": itk_field} if chosen["itk"] else {})
@@ -78,6 +81,19 @@ def average(volume: Volume, count: int) -> Volume:
     affine[:3, 3] += affine[:3, 2] * (count - 1) / 2
     affine[:3, 2] *= count
     return Volume(np.ascontiguousarray(array, np.float32), affine)
+
+
+def turned(volume: Volume, seed: int) -> Volume:
+    """Place a scan obliquely, as technicians do: rotate its affine about any axis and shift it."""
+    rng = np.random.default_rng(seed)
+    axis = rng.normal(size=3)
+    x, y, z = axis / np.linalg.norm(axis)
+    angle = np.deg2rad(rng.uniform(2, 15))
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    place = np.eye(4)
+    place[:3, :3] += np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    place[:3, 3] = rng.uniform(-100, 100, 3)
+    return Volume(volume.array, place @ volume.affine)
 
 
 def measure(

@@ -25,6 +25,7 @@ from spineps_rt.clock import Clock
 from spineps_rt.engine import ModelPair, resolve_models
 from spineps_rt.options import AS_SPINEPS
 from spineps_rt.outputs import output_paths
+from spineps_rt.results import Result
 from spineps_rt.volume import Box, Volume
 from spineps_rt.writers import write_outputs
 
@@ -107,6 +108,23 @@ def _no_engines() -> Iterator[None]:
         runtime.open_engine = kept
 
 
+def check_masks(result: Result, folder: Path) -> None:
+    """Refuse final masks that are not SPINEPS's.
+
+    Args:
+        result: Of spineps-rt.
+        folder: SPINEPS's recorded run (benchmarks/golden.py).
+
+    Raises:
+        ClickException: A voxel differs.
+    """
+    golden = read(folder)
+    for ours, theirs in ((result.semantic, golden.semantic), (result.instances, golden.instances)):
+        differ = int(np.count_nonzero(ours.array != theirs.array))
+        if differ:
+            raise click.ClickException(f"{differ} of {theirs.array.size} voxels differ from SPINEPS's mask")
+
+
 def _peak_mb() -> float:
     """Largest resident memory of this program; what getrusage says may be that of the one that started it."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
@@ -118,7 +136,10 @@ def _peak_mb() -> float:
 @click.argument("answers", type=click.Path(exists=True, path_type=Path))
 @click.argument("scan", type=click.Path(exists=True, path_type=Path))
 @click.option("--repeats", default=4, show_default=True, help="Scans in this process, one after the other.")
-def main(answers: Path, scan: Path, repeats: int) -> None:
+@click.option(
+    "--against", type=click.Path(exists=True, path_type=Path), help="SPINEPS's run: equal masks or none."
+)
+def main(answers: Path, scan: Path, repeats: int, against: Path | None) -> None:
     """Run SCAN with ANSWERS and print seconds and memory as JSON, a line a scan."""
     with OraclePipeline(answers) as pipeline, tempfile.TemporaryDirectory() as folder:
         for number in range(repeats):
@@ -129,6 +150,8 @@ def main(answers: Path, scan: Path, repeats: int) -> None:
             done = time.perf_counter()
             stages = {stage.stage: round(stage.seconds, 4) for stage in result.stages}
             peak = _peak_mb()
+            if against and number == repeats - 1:
+                check_masks(result, against)
             line = {
                 "seconds": round(done - start - pipeline.network_seconds, 4),
                 "network": round(pipeline.network_seconds, 4),

@@ -96,6 +96,11 @@ class Instance(Semantic):
         self.seen.append((cutout, _three(truth, cutout, len(self.seen))))
         return {OutputType.seg: input_nii[0].set_array(self.seen[-1][1])}
 
+    def save(self) -> None:
+        """Write what was shown and answered."""
+        cuts, preds = (np.array(part) for part in zip(*self.seen))
+        np.savez_compressed(self.folder / "cuts.npz", cuts=cuts, preds=preds)
+
 
 def _three(truth: np.ndarray, cutout: np.ndarray, seed: int) -> np.ndarray:
     """Name the middle vertebra 2, its neighbours 1 and 3; forget some voxels, at times a neighbour."""
@@ -124,6 +129,34 @@ def _answers(truth: Volume, instances: Volume, scan: Scan) -> tuple[NII, NII]:
     return tuple(NII(nib.Nifti1Image(a, truth.affine), True) for a in (sem, inst.astype(np.uint16)))
 
 
+def oracles(semantic: NII, instances: NII, folder: Path) -> tuple[Semantic, Instance]:
+    """Both networks, answering from masks; what they answer first is kept in the folder."""
+    classes = {str(label): str(label) for label in (*labels.STRUCTURES,)}
+    first = Segmentation_Inference_Config(modality=["T2w"], modeltype="nnunet", labels=classes, **CONTRACT)
+    second = Segmentation_Inference_Config(
+        modality=["SEG"],
+        modeltype="unet",
+        labels={v: v for v in "123"},
+        expected_inputs=["seg"],
+        **CONTRACT,
+    )
+    kinds = ((Semantic, first, semantic), (Instance, second, instances))
+    both = [kind(__file__, config).bind(answer, folder) for kind, config, answer in kinds]
+    return both[0], both[1]
+
+
+def run(path: Path, networks: tuple[Semantic, Instance], *, bias_field: bool) -> Any:
+    """Run SPINEPS on a file; its results lie in ``derivatives_seg`` beside the file's folder."""
+    _, code = spineps.seg_run.segment_image(
+        BIDS_FILE(path, path.parent),
+        *networks,
+        auto_crop_to_spine=False,
+        proc_sem_n4_bias_correction=bias_field,
+        ignore_compatibility_issues=True,
+    )
+    return code
+
+
 def record(scan: Scan, folder: Path) -> golden.Golden:
     """Run SPINEPS on a phantom.
 
@@ -139,32 +172,10 @@ def record(scan: Scan, folder: Path) -> golden.Golden:
     raw.mkdir(parents=True, exist_ok=True)
     path = raw / "sub-phantom_T2w.nii.gz"
     nib.save(nib.Nifti1Image(np.rint(image.array).astype(np.int16), image.affine), path)
-    answers = _answers(made.semantic, made.instance, scan)
-    classes = {str(label): str(label) for label in (*labels.STRUCTURES,)}
-    configs = (
-        Segmentation_Inference_Config(modality=["T2w"], modeltype="nnunet", labels=classes, **CONTRACT),
-        Segmentation_Inference_Config(
-            modality=["SEG"],
-            modeltype="unet",
-            labels={v: v for v in "123"},
-            expected_inputs=["seg"],
-            **CONTRACT,
-        ),
-    )
-    networks = [
-        kind(__file__, config).bind(answer, folder)
-        for kind, config, answer in zip((Semantic, Instance), configs, answers)
-    ]
-    _, code = spineps.seg_run.segment_image(
-        BIDS_FILE(path, raw),
-        *networks,
-        auto_crop_to_spine=False,
-        proc_sem_n4_bias_correction=False,
-        ignore_compatibility_issues=True,
-    )
+    networks = oracles(*_answers(made.semantic, made.instance, scan), folder)
+    code = run(path, networks, bias_field=False)
     click.echo(f"{folder.name}: SPINEPS says {code}")
-    cuts, preds = (np.array(part) for part in zip(*networks[1].seen))
-    np.savez_compressed(folder / "cuts.npz", cuts=cuts, preds=preds)
+    networks[1].save()
     return golden.read(folder)
 
 

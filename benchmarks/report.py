@@ -13,6 +13,7 @@ from benchmarks import (
     n4_page,
     networks_page,
     parity_page,
+    preprocess_page,
     stages_page,
     throughput_page,
 )
@@ -145,6 +146,7 @@ _SECTIONS = {
     "run_latency": _run_latency,
     "parity": parity_page.section,
     "stages": stages_page.section,
+    "preprocess_parity": preprocess_page.section,
     "n4": n4_page.section,
     "networks": networks_page.section,
     "kernels": kernels_page.section,

@@ -35,14 +35,14 @@ def section(document: dict[str, Any]) -> str:
     peer, warm = document["peer"], [line for run in document["runs"] for line in run[1:]]
     first = [run[0] for run in document["runs"]]
     total = median(p["total_without_oracle"] for p in peer), median(line["seconds"] for line in warm)
-    machine, size = document["machine"], document["phantom"]
+    machine, size = document["machine"], document["scan"]
     spacing = " x ".join(f"{mm:g}" for mm in size["spacing_mm"])
     lines = [
-        "## Everything but the networks, against SPINEPS 2.1.3",
+        f"## Everything but the networks, against SPINEPS 2.1.3: {document['name'].lower()}",
         "",
-        f"{document['date']}, {machine['cpu']}, {machine['cores']} cores. A whole-spine phantom, "
+        f"{document['date']}, {machine['cpu']}, {machine['cores']} cores. {document['name']}, "
         f"{' x '.join(map(str, size['shape']))} voxels of {spacing} mm, from "
-        "the file to the files; both networks answer from the truth and cost nothing. SPINEPS and "
+        "the file to the files; both networks answer from masks and cost nothing. SPINEPS and "
         f"spineps-rt took turns, {len(peer)} each; medians. The answers are the same: see the parity table.",
         "",
         "| | SPINEPS, s | spineps-rt, s | ratio |",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from spineps_rt.intake import check_scan, doubts_about, read_scan
 from spineps_rt.kernels.statistics import region_statistics
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
 from spineps_rt.options import Options
-from spineps_rt.results import Network, Result, Source
+from spineps_rt.results import Network, Result
 from spineps_rt.stages.instance import InstanceLimits, segment_instances
 from spineps_rt.stages.labeling import Levels, name_levels
 from spineps_rt.stages.points import centroids
@@ -147,14 +148,13 @@ class Pipeline:
             What :func:`spineps_rt.batch.overlap` and ``yield from`` take.
         """
         clock = Clock(progress)
-        engines = self._semantic, self._instance
-        before = [engine.samples for engine in engines]
         with clock.stage("read"):
             image, source = read_scan(scan)
             check_scan(image, self.models.semantic, any_plane=self.options.any_plane)
         with clock.stage("preprocess"):
             prepared, box = self._prepare(image)
         yield
+        before = [engine.samples for engine in (self._semantic, self._instance)]
         with clock.stage("semantic"):
             mask = prepared.with_array(self._label(prepared, box, clock))
             del prepared  # a large image is not needed any more
@@ -163,6 +163,7 @@ class Pipeline:
             mask = reorient(mask, _STAGE_ORIENTATION)
             mask = mask.with_array(clean(mask.array, spacing=mask.spacing, options=self.options.semantic))
         instances, warnings = self._predict_instances(mask, clock)
+        networks = tuple(_network(e, e.samples - n) for e, n in zip((self._semantic, self._instance), before))
         yield
         with clock.stage("resample"):
             masks = [resample_to(m, image, labels=True).array for m in (_one_body(mask), instances)]
@@ -175,27 +176,17 @@ class Pipeline:
             )
             warnings = (*warnings, *final.warnings, *levels.warnings)
             del final
-        return self._result(image, source, levels, warnings, clock)
-
-    def _result(
-        self, image: Volume, source: Source, levels: Levels, warnings: Sequence[str], clock: Clock
-    ) -> Result:
-        """Measure the finished masks and put everything together."""
         with clock.stage("points"):
-            centres = centroids(levels.semantic, levels.instances)
-            voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
-            volumes = [_volumes(mask, voxel_ml) for mask in (levels.instances, levels.semantic)]
+            measured = _measured(levels, image)
         return Result(
             image=image,
             semantic=image.with_array(levels.semantic),
             instances=image.with_array(levels.instances),
-            centroids=centres,
-            volumes=volumes[0],
-            structure_volumes=volumes[1],
+            **measured,
             warnings=(*doubts_about(source.name, self.models.semantic), *warnings),
             anatomical=levels.anatomical,
             stages=tuple(clock.stages),
-            networks=tuple(_network(e, e.samples - n) for e, n in zip(engines, before)),
+            networks=networks,
             source=source,
             options=self.options,
         )
@@ -287,6 +278,16 @@ def _limits(model: InstanceModel) -> InstanceLimits:
         corpus_size_cleaning=model.corpus_size_cleaning,
         vert_size_threshold=model.vert_size_threshold,
     )
+
+
+def _measured(levels: Levels, image: Volume) -> dict[str, Any]:
+    """Centres and volumes of the finished masks, by the names that they have in a result."""
+    voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
+    return {
+        "centroids": centroids(levels.semantic, levels.instances),
+        "volumes": _volumes(levels.instances, voxel_ml),
+        "structure_volumes": _volumes(levels.semantic, voxel_ml),
+    }
 
 
 def _volumes(mask: np.ndarray, voxel_ml: float) -> dict[int, float]:

@@ -15,6 +15,7 @@ from benchmarks import (
     kernels_page,
     n4_page,
     networks_page,
+    preprocess_page,
     report,
     run_latency,
     stages_page,
@@ -132,7 +133,8 @@ def test_page_compares_with_spineps_stage_by_stage():
     document = {
         "date": "2026-01-02",
         "machine": {"cpu": "x", "cores": 2},
-        "phantom": {"shape": [2, 3, 4], "spacing_mm": [1, 1, 2]},
+        "name": "A phantom",
+        "scan": {"shape": [2, 3, 4], "spacing_mm": [1, 1, 2]},
         "peer": [peer],
         "cold": {**line, "seconds": 20.0},
         "runs": [[first, line, line]],
@@ -252,3 +254,16 @@ def test_page_says_which_network_may_not_run_in_bfloat16():
     text = networks_page.section(document)
     assert "| OpenVINO f32 | 0.500 | 180 | 90% | 3.0 | 100.000% | 0.9961 |" in text
     assert "net in bfloat16 miss" in text and "good in bfloat16" not in text
+
+
+def test_the_section_on_preprocessing_shows_every_step():
+    none = {"voxels": 2000, "differing": 0, "rms": 0.0, "largest": 0.0}
+    some = {"voxels": 2000, "differing": 30, "rms": 0.29, "largest": 0.5}
+    steps = {"prepared": none, "resampled": some, "rounded": none}
+    document = {
+        "versions": {"SPINEPS": "2.1.3"},
+        "cases": {"a": {"stored": "int16", "without N4": steps, "with N4": {**steps, "prepared": some}}},
+    }
+    text = preprocess_page.section(document)
+    assert "| a | int16 | without | 2,000 | 0 | 1.500% (0.29, 0.5) | 0 |" in text
+    assert "| a | int16 | with | 2,000 | 1.500% (0.29, 0.5) | 1.500% (0.29, 0.5) | 0 |" in text

@@ -12,6 +12,7 @@ from math import ceil, floor
 import numpy as np
 
 from spineps_rt.options import N4Options
+from spineps_rt.stages import linpack
 from spineps_rt.volume import Box
 
 Triple = tuple[int, int, int]
@@ -87,7 +88,7 @@ def _first_samples(
     The shrunk grid shares its centre with the padded one, whose first voxel is number ``-before``. The voxel
     nearest to its first point is kept, halves rounded up, but none before the first multiple of the factor.
     On every second axis that point lies halfway between two voxels. Then the rounding of the millimetres
-    decides, so that these are computed as ITK computes them.
+    decides, so that these are computed as ITK computes them, bit for bit.
     """
     before, padded = (np.array(numbers) for numbers in extents)
     spacing, direction, origin = space
@@ -100,7 +101,7 @@ def _first_samples(
     point = shrunk_origin
     for axis in range(3):
         point = point + coarse[:, axis] * start[axis]
-    nearest = _times(np.linalg.inv(fine), point - origin)
+    nearest = _times(linpack.inverse(fine), point - origin)
     return [max(floor(at + 0.5), int(low) * factor) for at, low in zip(nearest, start)]
 
 
