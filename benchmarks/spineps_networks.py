@@ -10,6 +10,7 @@ and ``run_batch``: as it is, and once more with its sums of tiles in float32 ins
 from __future__ import annotations
 
 import json
+import shutil
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
@@ -285,15 +286,18 @@ def main(folder: Path) -> None:
     given = dict(np.load(folder / "given.npz"))
     found = []
     for number, case in enumerate(CASES):
-        place = folder / f"model-{number}"
+        place, answer = folder / f"model-{number}", folder / f"answers-{number}.npz"
+        found.append({"name": case.name, "kind": "semantic" if isinstance(case, Semantic) else "instance"})
+        if answer.exists():
+            continue
+        shutil.rmtree(place, ignore_errors=True)
         if isinstance(case, Semantic):
             write_semantic(case, place, given)
             answers = answer_semantic(place, folder / "scan.nii.gz")
         else:
             write_instance(case, place, given)
             answers = answer_instance(place, given["cutouts"])
-        np.savez_compressed(folder / f"answers-{number}.npz", **answers)
-        found.append({"name": case.name, "kind": "semantic" if isinstance(case, Semantic) else "instance"})
+        np.savez_compressed(answer, **answers)
     (folder / "cases.json").write_text(json.dumps(found))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from importlib import metadata
@@ -52,23 +51,26 @@ SEED = 5
     "--spineps", required=True, metavar="PYTHON", help="Of an environment that holds SPINEPS 2.1.3."
 )
 @click.option(
+    "--work", type=click.Path(path_type=Path), required=True, help="Folder; what is there is not made again."
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path),
     default=HERE / "results" / "versus_networks.json",
     show_default=True,
 )
-def main(spineps: str, output: Path) -> None:
+def main(spineps: str, work: Path, output: Path) -> None:
     """Compare every architecture with SPINEPS and write the figures as JSON."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare(folder)
-        click.echo("SPINEPS makes its models and answers; this takes minutes.")
-        words = [spineps, "-m", "benchmarks.spineps_networks", name]
-        done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=HERE.parent)
-        if done.returncode:
-            raise click.ClickException(f"SPINEPS failed:\n{done.stderr[-2000:]}")
-        cases = json.loads((folder / "cases.json").read_text(encoding="utf-8"))
-        rows = [row for number, case in enumerate(cases) for row in compare(folder, number, case)]
+    work.mkdir(parents=True, exist_ok=True)
+    if not (work / "given.npz").exists():
+        prepare(work)
+    click.echo("SPINEPS makes its models and answers; this takes minutes.")
+    words = [spineps, "-m", "benchmarks.spineps_networks", str(work)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=HERE.parent)
+    if done.returncode:
+        raise click.ClickException(f"SPINEPS failed:\n{done.stderr[-2000:]}")
+    cases = json.loads((work / "cases.json").read_text(encoding="utf-8"))
+    rows = [row for number, case in enumerate(cases) for row in compare(work, number, case)]
     document = {
         "benchmark": "versus_networks",
         "date": datetime.now(timezone.utc).date().isoformat(),
@@ -115,7 +117,7 @@ def _cutouts(semantic: np.ndarray, instances: np.ndarray) -> Iterator[tuple[np.n
 def compare(folder: Path, number: int, case: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Export a model, answer with it, and compare with every answer of SPINEPS."""
     target = folder / f"exported-{number}"
-    export(folder / f"model-{number}", target)
+    export(folder / f"model-{number}", target, overwrite=True)
     answers = dict(np.load(folder / f"answers-{number}.npz"))
     model = load_model(target)
     for device in DEVICES:

@@ -55,6 +55,7 @@ COUNTED = 100
 @click.command()
 @click.argument("scans", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--spineps", required=True, metavar="PYTHON", help="Of an environment with SPINEPS 2.1.3.")
+@click.option("--run", "only", multiple=True, type=click.Choice(list(RUNS)), help="Leave out other runs.")
 @click.option("--before", default="", help="Words before each command, for instance 'nice -n -5'.")
 @click.option(
     "--output",
@@ -62,13 +63,14 @@ COUNTED = 100
     default=HERE / "results" / "versus_scan.json",
     show_default=True,
 )
-def main(scans: tuple[Path, ...], spineps: str, before: str, output: Path) -> None:
+def main(scans: tuple[Path, ...], spineps: str, only: tuple[str, ...], before: str, output: Path) -> None:
     """Run SPINEPS and spineps-rt on SCANS and write Dice, seconds and memory as JSON."""
     rows = []
     for scan in scans:
         with tempfile.TemporaryDirectory() as name:
             runs = {}
-            for run, (command, options) in RUNS.items():
+            for run in only or RUNS:
+                command, options = RUNS[run]
                 python = spineps if command is THEIRS else sys.executable
                 module, *models = command
                 place = Path(name) / run
@@ -78,7 +80,7 @@ def main(scans: tuple[Path, ...], spineps: str, before: str, output: Path) -> No
             image = nib.load(scan)
             row = {"scan": scan.name, "shape": list(image.shape), "runs": runs}
             row["spacing_mm"] = [round(float(mm), 4) for mm in image.header.get_zooms()]
-            row["compared"] = [_compare(Path(name), *pair) for pair in PAIRS]
+            row["compared"] = [_compare(Path(name), *pair) for pair in PAIRS if {*pair} <= {*runs}]
             rows.append(row)
             _write(rows, output)
     click.echo(f"wrote {output}; now: python -m benchmarks.report")
