@@ -23,9 +23,9 @@ def networks(document: dict[str, Any]) -> str:
     lines = [
         "## Exported models against SPINEPS 2.1.3's own classes",
         "",
-        f"{document['date']}; {versions}. SPINEPS builds each architecture, writes its folder and segments a "
-        "phantom with it (three cutouts for the instance network). The folder is exported, and spineps-rt does "
-        "the same. A cell says which part of the voxels has the same class.",
+        f"{document['date']}; {versions}. SPINEPS builds each architecture, writes its folder and segments "
+        "a phantom with it (three cutouts for the instance network). The folder is exported, and spineps-rt "
+        "does the same. A cell says which part of the voxels has the same class.",
         "",
         "| model | compared with | ONNX Runtime | OpenVINO | smallest Dice |",
         "| --- | --- | ---: | ---: | ---: |",
@@ -40,8 +40,8 @@ def networks(document: dict[str, Any]) -> str:
     lines += [
         "",
         "SPINEPS sums the logits of tiles in float16; *float32 sums* is SPINEPS with that one thing changed: "
-        f"then {sum(row['differ'] for row in exact):,} of {sum(row['voxels'] for row in exact):,} voxels differ. "
-        "SPINEPS sets every label to 0 before the network of one channel sees it, which spineps-rt does not "
+        f"then {sum(row['differ'] for row in exact):,} of {sum(row['voxels'] for row in exact):,} voxels "
+        "differ. SPINEPS sets every label to 0 before the network of one channel sees it, which spineps-rt does not "
         "repeat (docs/export.md): that network is compared on empty cutouts, and with the labels kept.",
         "",
     ]
@@ -61,9 +61,9 @@ def scans(document: dict[str, Any]) -> str:
     lines = [
         "## Whole scans against SPINEPS 2.1.3, the same weights",
         "",
-        f"{document['date']}, {machine['cpu']}, {machine['cores']} cores. Both run the embedded networks on the CPU, "
-        "from the file to the files, each run a process of its own with its imports. *spineps-rt* has "
-        "SPINEPS's rules where nothing else is said.",
+        f"{document['date']}, {machine['cpu']}, {machine['cores']} cores. Both run the embedded networks on "
+        "the CPU, from the file to the files, each run a process of its own with its imports. *spineps-rt* "
+        "has SPINEPS's rules where nothing else is said.",
         "",
     ]
     for scan in document["scans"]:
