@@ -41,8 +41,8 @@ def networks(document: dict[str, Any]) -> str:
         "",
         "SPINEPS sums the logits of tiles in float16; *float32 sums* is SPINEPS with that one thing changed: "
         f"then {sum(row['differ'] for row in exact):,} of {sum(row['voxels'] for row in exact):,} voxels "
-        "differ. SPINEPS sets every label to 0 before the network of one channel sees it, which spineps-rt does not "
-        "repeat (docs/export.md): that network is compared on empty cutouts, and with the labels kept.",
+        "differ. SPINEPS sets every label to 0 before the network of one channel sees it, which spineps-rt "
+        "does not repeat (docs/export.md): it is compared on empty cutouts, and with the labels kept.",
         "",
     ]
     return "\n".join(lines)

@@ -65,24 +65,23 @@ COUNTED = 100
 )
 def main(scans: tuple[Path, ...], spineps: str, only: tuple[str, ...], before: str, output: Path) -> None:
     """Run SPINEPS and spineps-rt on SCANS and write Dice, seconds and memory as JSON."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for scan in scans:
+        image = nib.load(scan)
+        row: dict[str, Any] = {"scan": scan.name, "shape": list(image.shape)}
+        row |= {"spacing_mm": [round(float(mm), 4) for mm in image.header.get_zooms()], "runs": {}}
+        rows.append(row)
         with tempfile.TemporaryDirectory() as name:
-            runs = {}
             for run in only or RUNS:
                 command, options = RUNS[run]
                 python = spineps if command is THEIRS else sys.executable
                 module, *models = command
                 place = Path(name) / run
                 words = [*shlex.split(before), python, "-m", module, *models, scan, place, *options]
-                runs[run] = _run([str(word) for word in words], place)
-                click.echo(f"{scan.name}, {run}: {runs[run]}")
-            image = nib.load(scan)
-            row = {"scan": scan.name, "shape": list(image.shape), "runs": runs}
-            row["spacing_mm"] = [round(float(mm), 4) for mm in image.header.get_zooms()]
-            row["compared"] = [_compare(Path(name), *pair) for pair in PAIRS if {*pair} <= {*runs}]
-            rows.append(row)
-            _write(rows, output)
+                row["runs"][run] = _run([str(word) for word in words], place)
+                click.echo(f"{scan.name}, {run}: {row['runs'][run]}")
+                row["compared"] = [_compare(Path(name), *pair) for pair in PAIRS if {*pair} <= {*row["runs"]}]
+                _write(rows, output)
     click.echo(f"wrote {output}; now: python -m benchmarks.report")
 
 
