@@ -74,14 +74,17 @@ class Instance:
         return f"Unet3D, {self.channels} channel{'s'[: self.channels - 1]}, width {self.width}"
 
 
-FOLDS = (("0",), tuple("01234"), ("all",))
-UNETS = ("PlainConvUNet", "ResidualEncoderUNet")
+ARCHITECTURES = [
+    (unet, style) for unet in ("PlainConvUNet", "ResidualEncoderUNet") for style in ("new", "old")
+]
 CASES = (
-    *(Semantic(unet, style, folds) for unet in UNETS for style in ("new", "old") for folds in FOLDS),
+    *(Semantic(*architecture, ("0",)) for architecture in ARCHITECTURES),
     Semantic("PlainConvUNet", "new", ("0",), turned=True),
     Instance(10, 16),
     Instance(11, 8),
     Instance(1, 8),
+    *(Semantic(*architecture, ("all",)) for architecture in ARCHITECTURES),
+    *(Semantic(*architecture, tuple("01234")) for architecture in ARCHITECTURES),
 )
 
 
