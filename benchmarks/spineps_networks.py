@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import shutil
 from argparse import Namespace
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,133 +29,14 @@ from TPTBox import NII, to_nii
 from TPTBox.segmentation.nnUnet_utils.get_network_from_plans import get_network_from_plans
 from TPTBox.segmentation.nnUnet_utils.plans_handler import PlansManager
 
-SPACING = (2.0, 2.0, 4.0)
-"""mm along P, I, R of every model."""
-PATCH = (16, 32, 32)
-CUTOUT = (64, 48, 24)
-CLASSES = {1: 49, 2: 100, 3: 61, 4: 41}
-"""Class to label id of the semantic networks."""
+from benchmarks.architectures import CASES, CLASSES, CUTOUT, SPACING, Instance, Semantic, plans_of
+from benchmarks.spineps_scan import sum_in_float32
+
 STEPS = 60
 BACKGROUND = 0.3
 """Weight of the background in the training's loss."""
 MAPPED = 9
 """Largest label that the instance network is shown; the network of one channel divides by it."""
-
-
-@dataclass(frozen=True)
-class Semantic:
-    """One nnU-Net folder."""
-
-    unet: str
-    style: str
-    """Plans: ``new`` or ``old``."""
-    folds: tuple[str, ...]
-    turned: bool = False
-    """The plans swap the first two axes."""
-
-    @property
-    def name(self) -> str:
-        folds = (
-            "fold_all" if self.folds == ("all",) else f"{len(self.folds)} fold{'s'[: len(self.folds) - 1]}"
-        )
-        return f"{self.unet}, {self.style} plans{', axes turned' if self.turned else ''}, {folds}"
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One folder of the instance network."""
-
-    channels: int
-    width: int
-
-    @property
-    def name(self) -> str:
-        return f"Unet3D, {self.channels} channel{'s'[: self.channels - 1]}, width {self.width}"
-
-
-ARCHITECTURES = [
-    (unet, style) for unet in ("PlainConvUNet", "ResidualEncoderUNet") for style in ("new", "old")
-]
-CASES = (
-    *(Semantic(*architecture, ("0",)) for architecture in ARCHITECTURES),
-    Semantic("PlainConvUNet", "new", ("0",), turned=True),
-    Instance(10, 16),
-    Instance(11, 8),
-    Instance(1, 8),
-    *(Semantic(*architecture, ("all",)) for architecture in ARCHITECTURES),
-    *(Semantic(*architecture, tuple("01234")) for architecture in ARCHITECTURES),
-)
-
-
-def plans_of(case: Semantic) -> dict[str, Any]:
-    """Write plans.json of three stages as nnU-Net does."""
-    kernels, strides = [[1, 3, 3], [3, 3, 3], [3, 3, 3]], [[1, 1, 1], [1, 2, 2], [2, 2, 2]]
-    order = [1, 0, 2] if case.turned else [0, 1, 2]
-    kinds = (("data", False, 3), ("seg", True, 1), ("probabilities", False, 1))
-    configuration: dict[str, Any] = {
-        "data_identifier": "nnUNetPlans_3d_fullres",
-        "patch_size": [PATCH[i] for i in order],
-        "spacing": [SPACING[::-1][i] for i in order],
-        "normalization_schemes": ["ZScoreNormalization"],
-        "use_mask_for_norm": [False],
-        **{f"resampling_fn_{kind}": "resample_data_or_seg_to_shape" for kind, _, _ in kinds},
-        **{
-            f"resampling_fn_{kind}_kwargs": {
-                "is_seg": seg,
-                "order": n,
-                "order_z": 0,
-                "force_separate_z": None,
-            }
-            for kind, seg, n in kinds
-        },
-        **(_new_style(case.unet, kernels, strides) if case.style == "new" else {}),
-    }
-    if case.style == "old":
-        configuration |= {
-            "UNet_class_name": case.unet,
-            "UNet_base_num_features": 8,
-            "unet_max_num_features": 320,
-            "n_conv_per_stage_encoder": [1, 1, 1],
-            "n_conv_per_stage_decoder": [1, 1],
-            "num_pool_per_axis": [1, 2, 2],
-            "pool_op_kernel_sizes": strides,
-            "conv_kernel_sizes": kernels,
-        }
-    return {
-        "image_reader_writer": "SimpleITKIO",
-        "label_manager": "LabelManager",
-        "transpose_forward": order,
-        "transpose_backward": order,
-        "foreground_intensity_properties_per_channel": {"0": {}},
-        "configurations": {"3d_fullres": configuration},
-    }
-
-
-def _new_style(unet: str, kernels: list[list[int]], strides: list[list[int]]) -> dict[str, Any]:
-    encoder = "n_conv_per_stage" if unet == "PlainConvUNet" else "n_blocks_per_stage"
-    arguments = {
-        "n_stages": 3,
-        "features_per_stage": [8, 16, 32],
-        "conv_op": "torch.nn.modules.conv.Conv3d",
-        "kernel_sizes": kernels,
-        "strides": strides,
-        encoder: [1, 1, 1],
-        "n_conv_per_stage_decoder": [1, 1],
-        "conv_bias": True,
-        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-        "norm_op_kwargs": {"eps": 1e-05, "affine": True},
-        "dropout_op": None,
-        "dropout_op_kwargs": None,
-        "nonlin": "torch.nn.LeakyReLU",
-        "nonlin_kwargs": {"inplace": True},
-    }
-    return {
-        "architecture": {
-            "network_class_name": f"dynamic_network_architectures.architectures.unet.{unet}",
-            "arch_kwargs": arguments,
-            "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-        }
-    }
 
 
 def train(network: nn.Module, images: torch.Tensor, classes: torch.Tensor, *, seed: int, patch: Any) -> None:
@@ -252,13 +132,7 @@ def answer_semantic(folder: Path, scan: Path) -> dict[str, np.ndarray]:
     for name in ("published", "float32 sums"):
         found = model.segment_scan(to_nii(scan, False), resample_output_to_input_space=False)
         answers[name] = found[OutputType.seg].get_seg_array().astype(np.uint8)
-        allocate = model.predictor._allocate
-
-        def wide(*args: Any, allocate: Any = allocate, **kwargs: Any) -> tuple[Any, ...]:
-            *tensors, device = allocate(*args, **kwargs)
-            return (*(tensor.float() for tensor in tensors), device)
-
-        model.predictor._allocate = wide
+        sum_in_float32(model.predictor)
     return answers
 
 
@@ -287,10 +161,8 @@ def answer_instance(folder: Path, cutouts: np.ndarray) -> dict[str, np.ndarray]:
 def main(folder: Path) -> None:
     """Make every model in FOLDER, where scan.nii.gz and given.npz lie, and write SPINEPS's answers."""
     given = dict(np.load(folder / "given.npz"))
-    found = []
     for number, case in enumerate(CASES):
         place, answer = folder / f"model-{number}", folder / f"answers-{number}.npz"
-        found.append({"name": case.name, "kind": "semantic" if isinstance(case, Semantic) else "instance"})
         if answer.exists():
             continue
         shutil.rmtree(place, ignore_errors=True)
@@ -301,7 +173,6 @@ def main(folder: Path) -> None:
             write_instance(case, place, given)
             answers = answer_instance(place, given["cutouts"])
         np.savez_compressed(answer, **answers)
-    (folder / "cases.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import nibabel as nib
 import numpy as np
 from spineps_rt.export.convert import export
 
+from benchmarks.architectures import CASES, CLASSES, CUTOUT, SPACING
 from spineps_rt import __version__
 from spineps_rt.engine import load_model, open_engine
 from spineps_rt.engine.manifest import Model, SemanticModel
@@ -36,9 +37,6 @@ DEVICES = ("onnx", "openvino")
 LEAST = 0.9999
 """Agreement that every float32 answer must reach with SPINEPS as it is published."""
 PACKAGES = ("numpy", "onnxruntime", "openvino", "torch", "onnx")
-SPACING = (2.0, 2.0, 4.0)
-CUTOUT = (64, 48, 24)
-CLASSES = {1: 49, 2: 100, 3: 61, 4: 41}
 MAPPING = {41: 1, 42: 2, 43: 3, 44: 4, 45: 5, 46: 6, 47: 7, 48: 8, 49: 9}
 LEVELS = ("L1", "L5")
 BODIES = (21, 22, 23)
@@ -69,8 +67,7 @@ def main(spineps: str, work: Path, output: Path) -> None:
     done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=HERE.parent)
     if done.returncode:
         raise click.ClickException(f"SPINEPS failed:\n{done.stderr[-2000:]}")
-    cases = json.loads((work / "cases.json").read_text(encoding="utf-8"))
-    rows = [row for number, case in enumerate(cases) for row in compare(work, number, case)]
+    rows = [row for number, case in enumerate(CASES) for row in compare(work, number, case.name)]
     document = {
         "benchmark": "versus_networks",
         "date": datetime.now(timezone.utc).date().isoformat(),
@@ -114,7 +111,7 @@ def _cutouts(semantic: np.ndarray, instances: np.ndarray) -> Iterator[tuple[np.n
         yield padded[window], np.where((place > 0) & (place < 4), place, 0).astype(np.uint8)
 
 
-def compare(folder: Path, number: int, case: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def compare(folder: Path, number: int, name: str) -> Iterator[dict[str, Any]]:
     """Export a model, answer with it, and compare with every answer of SPINEPS."""
     target = folder / f"exported-{number}"
     export(folder / f"model-{number}", target, overwrite=True)
@@ -122,10 +119,10 @@ def compare(folder: Path, number: int, case: dict[str, Any]) -> Iterator[dict[st
     model = load_model(target)
     for device in DEVICES:
         ours = _answer(model, folder, device)
-        for name, theirs in answers.items():
-            blind = name == "published" and "labels kept" in answers
+        for kind, theirs in answers.items():
+            blind = kind == "published" and "labels kept" in answers
             mine = _answer(model, folder, device, empty=True) if blind else ours
-            row = {"model": case["name"], "device": device, "compared": "no labels" if blind else name}
+            row = {"model": name, "device": device, "compared": "no labels" if blind else kind}
             row |= {"agreement": float((mine == theirs).mean()), "differ": int((mine != theirs).sum())}
             row |= {"voxels": theirs.size, "dice": _dice(mine, theirs)}
             click.echo(row)
