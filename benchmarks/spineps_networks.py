@@ -33,21 +33,32 @@ from benchmarks.architectures import CASES, CLASSES, CUTOUT, SPACING, Instance, 
 from benchmarks.spineps_scan import sum_in_float32
 
 STEPS = 60
-BACKGROUND = 0.3
+BACKGROUND = 0.1
 """Weight of the background in the training's loss."""
 MAPPED = 9
 """Largest label that the instance network is shown; the network of one channel divides by it."""
 
 
-def train(network: nn.Module, images: torch.Tensor, classes: torch.Tensor, *, seed: int, patch: Any) -> None:
+def train(
+    network: nn.Module,
+    images: torch.Tensor,
+    classes: torch.Tensor,
+    *,
+    seed: int,
+    patch: Any,
+    steps: int = STEPS,
+) -> None:
     """Train a network on random patches until its classes are decided; (N, C, ...) and (N, ...)."""
     torch.set_num_threads(1)  # small patches: more threads only wait for each other
-    draw = np.random.default_rng(seed)
+    draw, spots = np.random.default_rng(seed), np.argwhere(classes.numpy() > 0)
     weights = torch.tensor([BACKGROUND, *[1.0] * int(classes.max())])
-    optimiser = torch.optim.Adam(network.parameters(), lr=5e-3)
-    for _ in range(STEPS):
-        n = int(draw.integers(len(images)))
-        starts = [int(draw.integers(max(have - want, 0) + 1)) for have, want in zip(images.shape[2:], patch)]
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+    for _ in range(steps):
+        n, *centre = spots[int(draw.integers(len(spots)))]
+        starts = [
+            int(np.clip(at - want // 2, 0, have - want))
+            for at, want, have in zip(centre, patch, classes.shape[1:])
+        ]
         window = tuple(slice(a, a + want) for a, want in zip(starts, patch))
         answer = network(images[n : n + 1][(slice(None), slice(None), *window)])
         loss = nn.functional.cross_entropy(answer, classes[n : n + 1][(slice(None), *window)], weights)
@@ -97,7 +108,9 @@ def write_instance(case: Instance, folder: Path, given: dict[str, np.ndarray]) -
     images = labels[:, None] / MAPPED
     if case.channels > 1:
         images = nn.functional.one_hot(labels, case.channels).permute(0, 4, 1, 2, 3).float()
-    train(model.network, images, torch.from_numpy(given["truth"]).long(), seed=1, patch=CUTOUT)
+    train(
+        model.network, images, torch.from_numpy(given["truth"]).long(), seed=1, patch=CUTOUT, steps=STEPS // 4
+    )
     trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
     trainer.strategy.connect(model)
     folder.mkdir(parents=True)

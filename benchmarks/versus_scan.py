@@ -21,6 +21,7 @@ from typing import Any
 import click
 import nibabel as nib
 import numpy as np
+import onnxruntime
 
 from spineps_rt import __version__
 from spineps_rt.kernels._threads import cores
@@ -29,7 +30,7 @@ from spineps_rt.report.record import cpu_name
 
 HERE = Path(__file__).parent
 CHECKPOINTS = HERE.parent / "training" / "checkpoints"
-PACKAGES = ("numpy", "onnxruntime", "openvino")
+PACKAGES = ("numpy", "openvino")
 THEIRS, OURS = ["benchmarks.spineps_scan", CHECKPOINTS], ["benchmarks.our_scan"]
 RUNS = {
     "SPINEPS": (THEIRS, ["--no-bias-field"]),
@@ -124,7 +125,11 @@ def _write(rows: list[dict[str, Any]], output: Path) -> None:
         "benchmark": "versus_scan",
         "date": datetime.now(timezone.utc).date().isoformat(),
         "machine": {"cpu": cpu_name(), "cores": cores()},
-        "versions": {"spineps_rt": __version__, **{p: metadata.version(p) for p in PACKAGES}},
+        "versions": {
+            "spineps_rt": __version__,
+            "onnxruntime": onnxruntime.__version__,
+            **{p: metadata.version(p) for p in PACKAGES},
+        },
         "scans": rows,
     }
     output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
