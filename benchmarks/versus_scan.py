@@ -25,7 +25,7 @@ import onnxruntime
 
 from spineps_rt import __version__
 from spineps_rt.kernels._threads import cores
-from spineps_rt.labels import STRUCTURES, instance_name
+from spineps_rt.labels import ENDPLATE_INFERIOR, ENDPLATE_SUPERIOR, STRUCTURES, instance_name
 from spineps_rt.report.record import cpu_name
 
 HERE = Path(__file__).parent
@@ -117,7 +117,8 @@ def dice(one: np.ndarray, two: np.ndarray) -> dict[int, float]:
 
 
 def _structure(label: int) -> str:
-    return STRUCTURES[label].name
+    final = {ENDPLATE_SUPERIOR: "superior endplate", ENDPLATE_INFERIOR: "inferior endplate"}
+    return final.get(label) or STRUCTURES[label].name
 
 
 def _write(rows: list[dict[str, Any]], output: Path) -> None:
