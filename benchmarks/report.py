@@ -16,6 +16,7 @@ from benchmarks import (
     preprocess_page,
     stages_page,
     throughput_page,
+    versus_page,
 )
 
 HERE = Path(__file__).parent
@@ -152,6 +153,8 @@ _SECTIONS = {
     "kernels": kernels_page.section,
     "throughput": throughput_page.section,
     "engines": engines_page.section,
+    "versus_networks": versus_page.networks,
+    "versus_scan": versus_page.scans,
 }
 
 

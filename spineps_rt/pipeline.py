@@ -32,7 +32,7 @@ from spineps_rt.stages.instance import InstanceLimits, segment_instances
 from spineps_rt.stages.labeling import Levels, name_levels
 from spineps_rt.stages.points import centroids
 from spineps_rt.stages.predict import predict_cutouts, predict_semantic
-from spineps_rt.stages.preprocess import preprocess
+from spineps_rt.stages.preprocess import preprocess, round_whole
 from spineps_rt.stages.reconcile import Reconciled, reconcile
 from spineps_rt.stages.semantic import clean
 from spineps_rt.volume import Box, Volume, reorient, resample_to, rescale
@@ -196,6 +196,7 @@ class Pipeline:
         model = self.models.semantic
         padded = reorient(preprocess(image, self.options.preprocess), model.orientation)
         prepared = rescale(padded, _target_spacing(model, padded.spacing), labels=False)
+        round_whole(prepared)
         margin = self.options.preprocess.pad if self.options.semantic.skip_margin else 0
         return prepared, _inside(padded, prepared, margin)
 

@@ -21,6 +21,7 @@ from benchmarks import (
     stages_page,
     throughput,
     throughput_page,
+    versus_page,
 )
 
 
@@ -267,3 +268,29 @@ def test_the_section_on_preprocessing_shows_every_step():
     text = preprocess_page.section(document)
     assert "| a | int16 | without | 2,000 | 0 | 1.500% (0.29, 0.5) | 0 |" in text
     assert "| a | int16 | with | 2,000 | 1.500% (0.29, 0.5) | 1.500% (0.29, 0.5) | 0 |" in text
+
+
+def test_the_page_tells_which_structures_two_runs_disagree_on():
+    pair = {
+        "between": ["SPINEPS", "spineps-rt"],
+        "spine": {"differ": 30, "labelled": 4000, "dice": {"spinal canal": 0.9985, "endplate": 1.0}},
+        "vert": {"differ": 0, "labelled": 3000, "dice": {"L5": 1.0}},
+    }
+    cost = {"seconds": 12.34, "processor_seconds": 20.0, "peak_mb": 812.4}
+    scan = {"scan": "a", "shape": [4, 5, 6], "spacing_mm": [1, 1, 4], "runs": {"spineps-rt": cost}}
+    machine = {"cpu": "x", "cores": 2}
+    text = versus_page.scans({"date": "d", "machine": machine, "scans": [{**scan, "compared": [pair]}]})
+    assert "| spineps-rt | 12.3 | 20.0 | 812 |" in text
+    assert "| 30 of 4,000 | 0.99850 (spinal canal) | 0 of 3,000 | 1.00000 (L5) |" in text
+    assert "Below a Dice of 0.999: spinal canal 0.9985 (SPINEPS - spineps-rt)." in text
+
+
+def test_the_page_shows_both_engines_beside_each_other():
+    row = {"model": "m", "compared": "float32 sums", "voxels": 40, "dice": {"49": 0.75}}
+    rows = [
+        {**row, "device": "onnx", "agreement": 0.9, "differ": 4},
+        {**row, "device": "openvino", "agreement": 1.0, "differ": 0},
+    ]
+    text = versus_page.networks({"date": "d", "versions": {"torch": "2"}, "rows": rows})
+    assert "| m | SPINEPS, float32 sums | 90.0000 % (4) | 100.0000 % (0) | 0.75000 |" in text
+    assert "then 4 of 80 voxels differ" in text

@@ -1,12 +1,13 @@
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.ndimage import affine_transform
 
 from spineps_rt.errors import EmptyImageError
 from spineps_rt.options import N4Options, PreprocessOptions
 from spineps_rt.stages.bias_field import correct_bias_field
-from spineps_rt.stages.preprocess import preprocess
-from spineps_rt.volume import Volume
+from spineps_rt.stages.preprocess import preprocess, round_whole
+from spineps_rt.volume import Volume, rescale
 
 AFFINE = np.array([[0, 0, 2.0, -10], [-1.5, 0, 0, 20], [0, -1, 0, 50], [0, 0, 0, 1]])
 BARE = {"pad": 0}
@@ -40,6 +41,19 @@ def test_scaled_whole_numbers_are_cut_off_in_double_precision():
     factor = 1500 / np.int16(1593)  # single precision would err by one here
     np.testing.assert_array_equal(whole.ravel(), (np.arange(1594, dtype=np.int16) * factor).astype(np.int16))
     assert (inside(values, crop=False) % 1).any()
+
+
+@pytest.mark.parametrize("stored", [np.int16, np.uint8, np.float32])
+def test_a_resampled_scan_of_whole_numbers_is_rounded_as_scipy_rounds(stored):
+    values = np.random.default_rng(2).integers(0, 250, (9, 8, 7)).astype(stored)
+    values[:, :4] = 0
+    scan = volume(values, stored=stored)
+    fine = rescale(scan, (0.75, 1.5, 1.25), labels=False)
+    round_whole(fine)
+    step = np.linalg.inv(scan.affine) @ fine.affine
+    expected = affine_transform(values, step[:3, :3], step[:3, 3], fine.shape, order=3, mode="nearest")
+    assert expected.dtype == stored and (stored != np.int16 or expected.min() < 0)
+    np.testing.assert_allclose(fine.array, expected, atol=0 if stored != np.float32 else 1e-3)
 
 
 def test_the_box_of_the_signal_is_shifted_once_more():

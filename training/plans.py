@@ -29,7 +29,7 @@ def semantic_plans() -> dict[str, Any]:
         "transpose_backward": [0, 1, 2],
         "experiment_planner_used": "ExperimentPlanner",
         "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": {},
+        "foreground_intensity_properties_per_channel": {"0": {}},
         "configurations": {
             "3d_fullres": {
                 "data_identifier": "nnUNetPlans_3d_fullres",

@@ -13,6 +13,8 @@ from spineps_rt.volume import bounding_box
 
 INSTANCE_CLASSES = 4
 """None, above, centre, below: what SPINEPS's instance network answers."""
+SMALLEST = 2.0**-25
+"""Up to here an intensity is zero in float16, as which SPINEPS looks for the non-zero voxels."""
 
 
 def predict_semantic(
@@ -51,7 +53,7 @@ def predict_semantic(
         raise ContractError(f"Model {model.name!r} is no semantic model.")
     if image.ndim != 3:
         raise ContractError(f"An image of shape {image.shape} came; expected three axes.")
-    box = bounding_box(image != 0)
+    box = bounding_box((image > SMALLEST) | (image < -SMALLEST))
     tensor = normalise(image[box].transpose(model.axis_order), model.normalisation, overwrite=overwrite)
     classes = sliding_window(engine, tensor, step=step, mirror=mirror, progress=progress)
     labels = np.zeros(image.shape, np.uint8)

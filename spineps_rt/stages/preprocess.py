@@ -80,5 +80,22 @@ def normalise(image: np.ndarray, *, whole: bool) -> None:
         part[...] = np.trunc(part.astype(np.float64) * factor)
 
 
+def round_whole(volume: Volume) -> None:
+    """Round a resampled scan in place if it is stored in whole numbers.
+
+    As SPINEPS 2.1.3, which resamples in the scan's own type: halves go away from zero, and what the type
+    cannot hold becomes its smallest or largest value. So the spline's ripples end where they are small, and
+    the box of the signal does not reach into an empty margin.
+
+    Args:
+        volume: Resampled, with the header of the scan.
+    """
+    if not _is_integral(volume):
+        return
+    limits = np.iinfo(volume.header.get_data_dtype())
+    for part in volume.array:
+        part[...] = np.clip(np.trunc(part + np.copysign(0.5, part)), limits.min, limits.max)
+
+
 def _is_integral(volume: Volume) -> bool:
     return volume.header is not None and volume.header.get_data_dtype().kind in "iu"

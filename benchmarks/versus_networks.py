@@ -1,0 +1,167 @@
+"""Exported models against SPINEPS itself: ``python -m benchmarks.versus_networks --spineps PYTHON``.
+
+SPINEPS makes model folders of every architecture that the export takes and segments a phantom with them
+(benchmarks/spineps_networks.py). Each folder then goes through the export, and spineps-rt segments the same
+phantom with what comes out. Below 99.99 % of the voxels the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import click
+import nibabel as nib
+import numpy as np
+import onnxruntime
+from spineps_rt.export.convert import export
+
+from benchmarks.architectures import CASES, CLASSES, CUTOUT, SPACING
+from spineps_rt import __version__
+from spineps_rt.engine import load_model, open_engine
+from spineps_rt.engine.manifest import Model, SemanticModel
+from spineps_rt.engine.normalise import normalise
+from spineps_rt.intake import read_scan
+from spineps_rt.labels import CORPUS
+from spineps_rt.phantom import PhantomOptions, make_phantom
+from spineps_rt.stages.predict import predict_cutouts, predict_semantic
+from spineps_rt.volume import reorient, rescale
+
+HERE = Path(__file__).parent
+DEVICES = ("onnx", "openvino")
+LEAST = 0.9999
+"""Agreement that every float32 answer must reach with SPINEPS as it is published."""
+PACKAGES = ("numpy", "openvino", "torch", "onnx")
+MAPPING = {41: 1, 42: 2, 43: 3, 44: 4, 45: 5, 46: 6, 47: 7, 48: 8, 49: 9}
+LEVELS = ("L1", "L5")
+BODIES = (21, 22, 23)
+"""L2 to L4: the vertebrae in the middle of the cutouts."""
+SEED = 5
+LEAST_CLASSES = 3
+"""That a network must answer, beside the background."""
+
+
+@click.command()
+@click.option(
+    "--spineps", required=True, metavar="PYTHON", help="Of an environment that holds SPINEPS 2.1.3."
+)
+@click.option(
+    "--work", type=click.Path(path_type=Path), required=True, help="Folder; what is there is not made again."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=HERE / "results" / "versus_networks.json",
+    show_default=True,
+)
+def main(spineps: str, work: Path, output: Path) -> None:
+    """Compare every architecture with SPINEPS and write the figures as JSON."""
+    work.mkdir(parents=True, exist_ok=True)
+    if not (work / "given.npz").exists():
+        prepare(work)
+    click.echo("SPINEPS makes its models and answers; this takes minutes.")
+    words = [spineps, "-m", "benchmarks.spineps_networks", str(work)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=HERE.parent)
+    if done.returncode:
+        raise click.ClickException(f"SPINEPS failed:\n{done.stderr[-2000:]}")
+    rows = [row for number, case in enumerate(CASES) for row in compare(work, number, case.name)]
+    dull = {
+        row["model"] for row in rows if row["compared"] == "published" and len(row["dice"]) < LEAST_CLASSES
+    }
+    if dull:
+        raise click.ClickException(
+            f"a network that answers next to nothing proves nothing: {', '.join(dull)}."
+        )
+    document = {
+        "benchmark": "versus_networks",
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "versions": {
+            "spineps_rt": __version__,
+            "onnxruntime": onnxruntime.__version__,
+            **{p: metadata.version(p) for p in PACKAGES},
+        },
+        "rows": rows,
+    }
+    output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    worst = min(row["agreement"] for row in rows if row["compared"] != "float32 sums")
+    click.echo(f"wrote {output}; smallest agreement {worst:.4%}")
+    sys.exit(0 if worst >= LEAST else 1)
+
+
+def prepare(folder: Path) -> None:
+    """Write what both sides get: a scan, and what SPINEPS's networks are trained on."""
+    scan = make_phantom(
+        PhantomOptions(LEVELS, spacing=(1.6, 1.7, 3.3), orientation=("L", "A", "S")), seed=SEED
+    )
+    nib.save(nib.Nifti1Image(scan.image.array.astype(np.float32), scan.image.affine), folder / "scan.nii.gz")
+    made = make_phantom(PhantomOptions(LEVELS, spacing=SPACING), seed=SEED)
+    classes = np.zeros(256, np.uint8)
+    classes[list(CLASSES.values())] = list(CLASSES)
+    cutouts, truth = zip(*_cutouts(made.semantic.array, made.instance.array))
+    np.savez_compressed(
+        folder / "given.npz",
+        image=normalise(made.image.array.transpose(2, 1, 0), "zscore"),
+        classes=classes[made.semantic.array].transpose(2, 1, 0),
+        cutouts=np.stack(cutouts),
+        truth=np.stack(truth),
+    )
+
+
+def _cutouts(semantic: np.ndarray, instances: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Mapped labels around three vertebrae, and which vertebra is above, in the middle and below."""
+    table = np.zeros(256, np.uint8)
+    table[list(MAPPING)] = list(MAPPING.values())
+    padded, labelled = (np.pad(a, [(n, n) for n in CUTOUT]) for a in (table[semantic], instances))
+    for body in BODIES:
+        centre = np.argwhere((instances == body) & (semantic == CORPUS)).mean(axis=0).astype(int)
+        window = tuple(slice(c + n - n // 2, c + 2 * n - n // 2) for c, n in zip(centre, CUTOUT))
+        place = labelled[window].astype(int) - body + 2
+        yield padded[window], np.where((place > 0) & (place < 4), place, 0).astype(np.uint8)
+
+
+def compare(folder: Path, number: int, name: str) -> Iterator[dict[str, Any]]:
+    """Export a model, answer with it, and compare with every answer of SPINEPS."""
+    target = folder / f"exported-{number}"
+    export(folder / f"model-{number}", target, overwrite=True)
+    answers = dict(np.load(folder / f"answers-{number}.npz"))
+    model = load_model(target)
+    for device in DEVICES:
+        ours = _answer(model, folder, device)
+        for kind, theirs in answers.items():
+            blind = kind == "published" and "labels kept" in answers
+            mine = _answer(model, folder, device, empty=True) if blind else ours
+            row = {"model": name, "device": device, "compared": "no labels" if blind else kind}
+            row |= {"agreement": float((mine == theirs).mean()), "differ": int((mine != theirs).sum())}
+            row |= {"voxels": theirs.size, "dice": _dice(mine, theirs)}
+            click.echo(row)
+            yield row
+
+
+def _answer(model: Model, folder: Path, device: str, *, empty: bool = False) -> np.ndarray:
+    with open_engine(model, device=device) as engine:
+        if isinstance(model, SemanticModel):
+            scan = reorient(read_scan(folder / "scan.nii.gz")[0], model.orientation)
+            return predict_semantic(rescale(scan, model.spacing or SPACING, labels=False).array, engine)
+        cutouts = np.load(folder / "given.npz")["cutouts"]
+        return predict_cutouts(engine, np.zeros_like(cutouts) if empty else cutouts)
+
+
+def _dice(one: np.ndarray, two: np.ndarray) -> dict[str, float]:
+    """Dice of every class that either answer holds."""
+    return {
+        str(c): round(
+            2 * float(((one == c) & (two == c)).sum()) / float((one == c).sum() + (two == c).sum()), 5
+        )
+        for c in np.union1d(one, two)
+        if c
+    }
+
+
+if __name__ == "__main__":
+    main()
