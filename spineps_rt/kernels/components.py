@@ -9,7 +9,7 @@ from spineps_rt.kernels._arrays import check_connectivity, label_array, number_t
 from spineps_rt.kernels._threads import each, slabs
 from spineps_rt.kernels.relabel import look_up
 
-SHORT = 8
+SHORT = 20
 """Mean length in voxels, background included, below which runs cost more than voxels one by one."""
 
 
@@ -135,8 +135,9 @@ class _Components:
             self.owners[self.numbers] = table[:, 2]
         else:
             self.numbers, n = _voxels.label(labels, connectivity=connectivity, merged=False)
-            self.sizes, self.owners = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.uint32)
-            _voxels.measure(self.numbers.reshape(-1), labels.reshape(-1), self.sizes, self.owners)
+            sizes, self.owners = np.zeros((4, n + 1), np.int64), np.zeros(n + 1, np.uint32)
+            _voxels.measure(self.numbers.reshape(-1), labels.reshape(-1), sizes, self.owners)
+            self.sizes = sizes.sum(axis=0)
         self.sizes[0] = 0
 
     def ranks(self, *, keep: int | None, minimum: int, per_label: bool) -> tuple[np.ndarray, int]:

@@ -9,7 +9,7 @@ import numpy as np
 from spineps_rt.kernels import _runs, components
 from spineps_rt.kernels._arrays import label_array
 from spineps_rt.kernels._jit import njit
-from spineps_rt.kernels.statistics import region_statistics
+from spineps_rt.kernels.statistics import Box, nonzero_box, region_statistics
 
 
 def fill_holes(labels: np.ndarray, ids: Iterable[int] | None = None) -> np.ndarray:
@@ -31,13 +31,21 @@ def fill_holes(labels: np.ndarray, ids: Iterable[int] | None = None) -> np.ndarr
     """
     clean = label_array(labels)
     result = labels.copy(order="C")
-    regions = region_statistics(clean)
-    for value in regions.present if ids is None else ids:
-        if not 0 < value < len(regions.sizes) or regions.sizes[value] == 0:
-            continue
-        box = regions.box(value)
-        _fill(clean[box] != value, result[box], value)
+    boxes = _boxes(clean, is_mask=labels.dtype == np.bool_)
+    for value in boxes if ids is None else ids:
+        if value in boxes:
+            box = boxes[value]
+            _fill(clean[box] != value, result[box], value)
     return result
+
+
+def _boxes(labels: np.ndarray, *, is_mask: bool) -> dict[int, Box]:
+    """Find the box of every label; a mask's is found without looking at every voxel."""
+    if is_mask:
+        box = nonzero_box(labels)
+        return {1: box} if box else {}
+    regions = region_statistics(labels)
+    return {value: regions.box(value) for value in regions.present}
 
 
 def _fill(others: np.ndarray, crop: np.ndarray, value: int) -> None:
