@@ -156,18 +156,22 @@ def _shapes(labels: np.ndarray) -> list[Contest]:
             {"TPTBox": lambda: tptbox.np_erode_msk(labels.copy(), n_pixel=n, connectivity=level)},
         )
 
-    mask = ndimage.binary_dilation(labels != 0, FULL)
-    within = Contest(
-        "dilation of each label by 1 within a mask, 26",
-        lambda: morphology.dilate(labels, connectivity=26, mask=mask),
-        {"TPTBox": lambda: tptbox.np_dilate_msk(labels.copy(), n_pixel=1, mask=mask, use_crop=False)},
-    )
     filled = Contest(
         "holes of each label",
         lambda: holes.fill_holes(labels),
         {"TPTBox with fill-voids": lambda: tptbox.np_fill_holes(labels.copy())},
     )
-    return [grow(1, 1), within, shrink(1, 1), shrink(2, 3), filled]
+    return [grow(1, 1), shrink(1, 1), shrink(2, 3), filled]
+
+
+def dilation_within_a_mask(labels: np.ndarray) -> Contest:
+    """Growing labels that may not leave a mask."""
+    mask = ndimage.binary_dilation(labels != 0, FULL)
+    return Contest(
+        "dilation of each label by 2 within a mask, 26",
+        lambda: morphology.dilate(labels, iterations=2, connectivity=26, mask=mask),
+        {"TPTBox": lambda: tptbox.np_dilate_msk(labels.copy(), n_pixel=2, mask=mask, use_crop=False)},
+    )
 
 
 def _masks(mask: np.ndarray) -> list[Contest]:

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 from TPTBox.core import np_utils as tptbox
 
-from benchmarks.kernel_contests import Contest
+from benchmarks.kernel_contests import Contest, dilation_within_a_mask
 from spineps_rt.engine import resolve_models
 from spineps_rt.engine.base import Engine
 from spineps_rt.engine.manifest import SemanticModel
@@ -111,5 +111,8 @@ def _in_hull(one: Prediction, a: Prediction, b: Prediction) -> np.ndarray:
     return mask
 
 
-CONTESTS = {"lumbar spine, structures": [stitching], "whole spine, instances": [overlaps]}
+CONTESTS = {
+    "lumbar spine, structures": [dilation_within_a_mask, stitching],
+    "whole spine, instances": [overlaps],
+}
 """Map -> what makes the contests held on it alone."""
