@@ -164,6 +164,16 @@ def _shapes(labels: np.ndarray) -> list[Contest]:
     return [grow(1, 1), shrink(1, 1), shrink(2, 3), filled]
 
 
+def dilation_within_a_mask(labels: np.ndarray) -> Contest:
+    """Growing labels that may not leave a mask."""
+    mask = ndimage.binary_dilation(labels != 0, FULL)
+    return Contest(
+        "dilation of each label by 2 within a mask, 26",
+        lambda: morphology.dilate(labels, iterations=2, connectivity=26, mask=mask),
+        {"TPTBox": lambda: tptbox.np_dilate_msk(labels.copy(), n_pixel=2, mask=mask, use_crop=False)},
+    )
+
+
 def _masks(mask: np.ndarray) -> list[Contest]:
     return [
         Contest(

@@ -17,15 +17,17 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from benchmarks.kernel_contests import Contest
+
 RESULTS = Path(__file__).parent / "results" / "kernels.json"
 PACKAGES = ("numpy", "numba", "connected-components-3d", "fastremap", "fill-voids", "scipy", "scikit-image")
-TURNS = 5
-PATIENCE = 0.2
-"""Seconds above which a runner takes no further turn."""
+TURNS = {0.2: 6, 1.0: 3}
+"""Seconds -> runs of whoever takes less; who takes more than all of them runs once."""
 
 
 def cpu_name() -> str:
@@ -58,39 +60,42 @@ def maps() -> dict[str, np.ndarray]:
 def measure(name: str, labels: np.ndarray) -> dict[str, Any]:
     """Time every job on one map with the cores that this process has."""
     from benchmarks.kernel_contests import label_map_contests  # noqa: PLC0415
+    from benchmarks.network_contests import CONTESTS  # noqa: PLC0415
 
     labels = np.ascontiguousarray(labels)
-    jobs = []
-    for contest in label_map_contests(labels):
-        noise = name.startswith("noise")
-        if noise and "each label by" in contest.job:
-            continue  # TPTBox would take minutes
+    contests = [*label_map_contests(labels), *(make(labels) for make in CONTESTS.get(name, []))]
+    return {
+        "map": name,
+        "shape": labels.shape,
+        "dtype": str(labels.dtype),
+        "jobs": [hold(name, contest) for contest in contests],
+    }
+
+
+def hold(name: str, contest: Contest) -> dict[str, Any]:
+    """Compare the answers of a contest's runners, then let them take turns."""
+    start = time.perf_counter()
+    answer = contest.ours()
+    first = time.perf_counter() - start
+    times: dict[str, list[float]] = {"spineps-rt": []}
+    different = []
+    for rival, run in contest.rivals.items():
         start = time.perf_counter()
-        answer = contest.ours()
-        first = time.perf_counter() - start
-        times: dict[str, list[float]] = {"spineps-rt": []}
-        different = []
-        for rival, run in contest.rivals.items():
-            start = time.perf_counter()
-            theirs = run()
-            times[rival] = [time.perf_counter() - start]
-            if not contest.same(answer, theirs):
-                different.append(rival)
-        for _ in range(TURNS):
-            for runner, run in {"spineps-rt": contest.ours, **contest.rivals}.items():
-                if not times[runner] or times[runner][0] < PATIENCE:
-                    start = time.perf_counter()
-                    run()
-                    times[runner].append(time.perf_counter() - start)
-        if set(different) - {"fill-voids"}:
-            raise SystemExit(
-                f"{contest.job} on {name}: {different} answered differently; nothing was written."
-            )
-        seconds = {runner: round(median(values), 6) for runner, values in times.items()}
-        jobs.append(
-            {"job": contest.job, "first": round(first, 4), "seconds": seconds, "different": different}
-        )
-    return {"map": name, "shape": labels.shape, "dtype": str(labels.dtype), "jobs": jobs}
+        theirs = run()
+        times[rival] = [time.perf_counter() - start]
+        if not contest.same(answer, theirs):
+            different.append(rival)
+    if set(different) - {"fill-voids"}:
+        raise SystemExit(f"{contest.job} on {name}: {different} answered differently; nothing was written.")
+    for turn in range(max(TURNS.values())):
+        for runner, run in {"spineps-rt": contest.ours, **contest.rivals}.items():
+            taken = times[runner]
+            if not taken or turn + 1 < max((n for limit, n in TURNS.items() if taken[0] < limit), default=1):
+                start = time.perf_counter()
+                run()
+                taken.append(time.perf_counter() - start)
+    seconds = {runner: round(median(values), 6) for runner, values in times.items()}
+    return {"job": contest.job, "first": round(first, 4), "seconds": seconds, "different": different}
 
 
 def main() -> None:

@@ -58,8 +58,8 @@ def _introduction(document: dict[str, Any]) -> list[str]:
         f"{document['date']}, {machine}. {versions}.",
         "",
         "Answers are equal unless said otherwise. Figures are million voxels a second, medians of "
-        "alternating runs (a library that takes over 0.2 s ran once); in brackets how many times as fast "
-        "as the best library. Libraries see the same cores as the kernels; most use one.",
+        "alternating runs (who takes over 0.2 s ran three times, over 1 s once); in brackets how many times "
+        "as fast as the best library. Libraries see the same cores as the kernels; most use one.",
         "",
     ]
 

@@ -31,7 +31,7 @@ def test_label_equals_scipy(name, connectivity, merged, slabs):
     ids, n = components.label(MAPS[name], connectivity=connectivity, merged=merged)
     expected, expected_n = reference.label(MAPS[name], connectivity, merged)
     assert n == expected_n
-    assert ids.dtype == np.uint32
+    assert ids.dtype == np.uint16
     np.testing.assert_array_equal(ids, expected)
 
 
@@ -47,6 +47,13 @@ def test_components_are_numbered_by_first_voxel_in_c_order():
     labels[0, 1, 2], labels[1, 0, 0], labels[0, 0, 2] = 1, 1, 5
     ids, n = components.label(labels, connectivity=6)
     assert (n, ids[0, 0, 2], ids[0, 1, 2], ids[1, 0, 0]) == (3, 1, 2, 3)
+
+
+def test_many_components_get_wider_numbers():
+    board = (np.indices((1, 256, 514)).sum(axis=0) % 2).astype(np.uint8)
+    ids, n = components.label(board, connectivity=6)
+    assert (n, ids.dtype) == (65792, np.uint32)
+    np.testing.assert_array_equal(ids[board != 0], np.arange(1, n + 1))
 
 
 @pytest.mark.parametrize("per_label", [False, True])

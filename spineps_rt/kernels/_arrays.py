@@ -59,18 +59,19 @@ def same_shape(first: np.ndarray, second: np.ndarray) -> None:
         )
 
 
-def as_words(flat: np.ndarray) -> np.ndarray:
-    """View voxels as words of eight bytes, so that many can be compared with zero at once.
+def number_type(highest: int) -> type[np.unsignedinteger]:
+    """Choose the type that holds numbers up to a highest: uint16 or uint32."""
+    return np.uint16 if highest < 1 << 16 else np.uint32
 
-    Args:
-        flat: 1-D, contiguous.
 
-    Returns:
-        uint64 view or, where the voxels do not start at a word's address, copy; voxels at the end that fill
-        no word are left out.
+def check_connectivity(connectivity: int) -> None:
+    """Refuse neighbourhoods that do not exist.
+
+    Raises:
+        ContractError: If the connectivity is none of 6, 18 and 26.
     """
-    whole = flat.view(np.uint8)[: flat.nbytes // 8 * 8]
-    return (whole if flat.ctypes.data % 8 == 0 else whole.copy()).view(np.uint64)
+    if connectivity not in MAXIMAL_DISTANCE:
+        raise ContractError(f"Got connectivity {connectivity}; it must be 6, 18 or 26.")
 
 
 def row_reaches(connectivity: int) -> np.ndarray:
@@ -86,7 +87,6 @@ def row_reaches(connectivity: int) -> np.ndarray:
     Raises:
         ContractError: If the connectivity is none of the three.
     """
-    if connectivity not in MAXIMAL_DISTANCE:
-        raise ContractError(f"Got connectivity {connectivity}; it must be 6, 18 or 26.")
+    check_connectivity(connectivity)
     distance = np.abs(np.arange(-1, 2))[:, None] + np.abs(np.arange(-1, 2))[None, :]
     return np.clip(MAXIMAL_DISTANCE[connectivity] - distance, -1, 1).astype(np.int64)

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from spineps_rt.kernels._arrays import MAXIMAL_DISTANCE
+from spineps_rt.kernels._arrays import MAXIMAL_DISTANCE, number_type
 from spineps_rt.kernels._jit import njit
 from spineps_rt.kernels._runs import number_roots, root_of
 from spineps_rt.kernels._threads import each, slabs
@@ -33,7 +33,7 @@ def label(labels: np.ndarray, *, connectivity: int, merged: bool) -> tuple[np.nd
         merged: Take all nonzero labels for one.
 
     Returns:
-        uint32 array of the same shape, 0 where the label is 0, and the number of components.
+        Array of the same shape, 0 where the label is 0, and the number of components.
     """
     ids = np.zeros(labels.shape, np.uint32)
     plane = labels.shape[1] * labels.shape[2]
@@ -52,9 +52,10 @@ def label(labels: np.ndarray, *, connectivity: int, merged: bool) -> tuple[np.nd
     total = 0
     for (low, _), end in zip(spans, ends):
         total = number_roots(parents, low * plane + 1, end, total)
-    flat = ids.reshape(-1)
-    each(_renumber, [(flat[low * plane : high * plane], parents) for low, high in spans])
-    return ids, int(total)
+    out = np.empty(ids.shape, number_type(total))
+    parts = (ids.reshape(len(ids), -1), out.reshape(len(out), -1))
+    each(_renumber, [(*(p[low:high].reshape(-1) for p in parts), parents) for low, high in spans])
+    return out, int(total)
 
 
 @cache
@@ -256,17 +257,20 @@ def _join_seam(
 
 
 @njit
-def _renumber(ids: np.ndarray, numbers: np.ndarray) -> None:
-    """Replace provisional labels by their component's number."""
+def _renumber(ids: np.ndarray, out: np.ndarray, numbers: np.ndarray) -> None:
+    """Look up the component's number of each provisional label."""
     for k in range(ids.size):
-        ids[k] = numbers[ids[k]]
+        out[k] = numbers[ids[k]]
 
 
 @njit
 def measure(ids: np.ndarray, labels: np.ndarray, sizes: np.ndarray, owners: np.ndarray) -> None:
-    """Count each component's voxels and note its label; all voxels in one row."""
+    """Count each component's voxels and note its label; all voxels in one row.
+
+    sizes has four rows, which voxels take in turn, so that none waits for its neighbour's count.
+    """
     for k in range(ids.size):
-        sizes[ids[k]] += 1
+        sizes[k & 3, ids[k]] += 1
         owners[ids[k]] = labels[k]
 
 
@@ -274,4 +278,4 @@ def measure(ids: np.ndarray, labels: np.ndarray, sizes: np.ndarray, owners: np.n
 def select(ids: np.ndarray, labels: np.ndarray, out: np.ndarray, kept: np.ndarray) -> None:
     """Copy the labels of the components that are kept, zero the others; all voxels in one row."""
     for k in range(ids.size):
-        out[k] = labels[k] if kept[ids[k]] else 0
+        out[k] = labels[k] * kept[ids[k]]  # no branch: noise could not be foreseen

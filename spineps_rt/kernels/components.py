@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 
 from spineps_rt.kernels import _runs, _voxels
-from spineps_rt.kernels._arrays import as_words, label_array, row_reaches
+from spineps_rt.kernels._arrays import check_connectivity, label_array, number_type
 from spineps_rt.kernels._threads import each, slabs
 from spineps_rt.kernels.relabel import look_up
 
-SHORT = 8
+SHORT = 20
 """Mean length in voxels, background included, below which runs cost more than voxels one by one."""
 
 
@@ -30,86 +28,24 @@ def label(labels: np.ndarray, *, connectivity: int = 26, merged: bool = False) -
         merged: Take all nonzero labels for one.
 
     Returns:
-        uint32 array of the same shape, 0 where the label is 0, and the number of components n.
+        Array of the same shape, 0 where the label is 0, of uint16 or, of more than 65535 components, uint32;
+        and the number of components n.
 
     Raises:
         ContractError: If the array is no 3-D label map or the connectivity is unknown.
     """
     labels = label_array(labels)
-    reaches = row_reaches(connectivity)
-    found = find_long_runs(labels, merged=merged)
-    if found is None and labels.size <= _voxels.MOST_VOXELS:
+    check_connectivity(connectivity)
+    runs = find_long_runs(labels, merged=merged)
+    if runs is None:
         return _voxels.label(labels, connectivity=connectivity, merged=merged)
-    runs, first = found or find_runs(labels, merged=merged)
-    numbers, total = join_runs(runs, first, labels.shape, reaches)
-    return _paint(runs, first, numbers.astype(np.uint32), labels.shape), total
+    numbers, total = _runs.join(runs, connectivity)
+    return _runs.paint(runs, numbers.astype(number_type(total))), total
 
 
-def find_runs(labels: np.ndarray, *, merged: bool) -> tuple[np.ndarray, np.ndarray]:
-    """List the runs of equal nonzero voxels along axis 2.
-
-    Args:
-        labels: uint8, uint16 or uint32, C-contiguous, 3-D.
-        merged: Take all nonzero labels for one.
-
-    Returns:
-        int32 (runs, 3) with start, stop and label (which wraps above 2147483647), and int64 (rows + 1) with
-        each row's first run.
-    """
-    found = find_long_runs(labels, merged=merged)
-    if found is None:
-        found = _find_runs(labels, merged, room=1)
-    return cast("tuple[np.ndarray, np.ndarray]", found)  # there is room for a run a voxel
-
-
-def find_long_runs(labels: np.ndarray, *, merged: bool) -> tuple[np.ndarray, np.ndarray] | None:
-    """As :func:`find_runs`, but None if runs are short, so that voxels one by one are the faster way."""
-    return _find_runs(labels, merged, room=SHORT)
-
-
-def _find_runs(labels: np.ndarray, merged: bool, *, room: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """List the runs if there are not more than one in so many voxels of any slab."""
-    if labels.dtype == np.uint32:
-        labels = labels.view(np.int32)  # a run holds its label as int32; only equality matters
-    slices, rows, length = labels.shape
-    first = np.zeros(slices * rows + 1, np.int64)
-    pieces = []
-    for low, high in slabs(slices, labels.size, each_thread=4) if labels.size else []:
-        flat = labels[low:high].reshape(-1)
-        runs = np.empty((flat.size // room + 1, 3), np.int32)  # pages that stay empty cost nothing
-        at = first[low * rows : high * rows]
-        pieces.append((flat, as_words(flat), merged, at, runs, (length, 3 - int(np.log2(labels.itemsize)))))
-    counts = each(_runs.find_runs, pieces)
-    if -1 in counts:
-        return None
-    ends = np.cumsum([0, *counts])
-    for piece, offset in zip(pieces, ends):
-        piece[3][:] += offset
-    first[-1] = ends[-1]
-    empty = np.empty((0, 3), np.int32)
-    return np.concatenate([empty, *(piece[4][:n] for piece, n in zip(pieces, counts))]), first
-
-
-def join_runs(
-    runs: np.ndarray, first: np.ndarray, shape: tuple[int, ...], reaches: np.ndarray
-) -> tuple[np.ndarray, int]:
-    """Number the components that runs form.
-
-    Args:
-        runs: As :func:`find_runs` lists them.
-        first: Each row's first run.
-        shape: Shape of the volume.
-        reaches: The neighbourhood, from :func:`~spineps_rt.kernels._arrays.row_reaches`.
-
-    Returns:
-        Each run's component, 1 to n in order of the first run, and n.
-    """
-    rows, pieces = shape[1], slabs(shape[0], shape[0] * shape[1] * shape[2], each_thread=4)
-    numbers = np.arange(len(runs), dtype=np.int32 if len(runs) < 2**31 else np.int64)
-    each(_runs.join_slices, [(runs, first, numbers, reaches, (rows, a, b, a)) for a, b in pieces])
-    for low, _ in pieces[1:]:
-        _runs.join_slices(runs, first, numbers, reaches, (rows, low, low + 1, low - 1))
-    return numbers, int(_runs.number_roots(numbers, 0, len(numbers), 0))
+def find_long_runs(labels: np.ndarray, *, merged: bool) -> _runs.Runs | None:
+    """List runs; None where they are so short that voxels one by one are the faster way."""
+    return _runs.find_long(labels, merged=merged, shortest=SHORT if labels.size <= _voxels.MOST_VOXELS else 0)
 
 
 def rank(
@@ -188,21 +124,20 @@ class _Components:
     """The components of a label map, as runs where these are long, else as a map, with sizes and labels."""
 
     def __init__(self, labels: np.ndarray, connectivity: int) -> None:
+        check_connectivity(connectivity)
         self.labels = labels
-        reaches = row_reaches(connectivity)
         self.runs = find_long_runs(labels, merged=False)
-        if self.runs is None and labels.size > _voxels.MOST_VOXELS:
-            self.runs = find_runs(labels, merged=False)
         if self.runs is not None:
-            runs, first = self.runs
-            self.numbers, n = join_runs(runs, first, labels.shape, reaches)
+            table = self.runs.table
+            self.numbers, n = _runs.join(self.runs, connectivity)
             self.sizes, self.owners = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.uint32)
-            np.add.at(self.sizes, self.numbers, runs[:, 1] - runs[:, 0])
-            self.owners[self.numbers] = runs[:, 2].view(np.uint32)
+            np.add.at(self.sizes, self.numbers, table[:, 1] - table[:, 0])
+            self.owners[self.numbers] = table[:, 2]
         else:
             self.numbers, n = _voxels.label(labels, connectivity=connectivity, merged=False)
-            self.sizes, self.owners = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.uint32)
-            _voxels.measure(self.numbers.reshape(-1), labels.reshape(-1), self.sizes, self.owners)
+            sizes, self.owners = np.zeros((4, n + 1), np.int64), np.zeros(n + 1, np.uint32)
+            _voxels.measure(self.numbers.reshape(-1), labels.reshape(-1), sizes, self.owners)
+            self.sizes = sizes.sum(axis=0)
         self.sizes[0] = 0
 
     def ranks(self, *, keep: int | None, minimum: int, per_label: bool) -> tuple[np.ndarray, int]:
@@ -225,7 +160,7 @@ class _Components:
         """Map of table[component]."""
         if self.runs is None:
             return look_up(self.numbers, table)
-        return _paint(*self.runs, table[self.numbers], self.labels.shape)
+        return _runs.paint(self.runs, table[self.numbers])
 
     def select(self, kept: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Map of the labels of the components that are kept."""
@@ -235,13 +170,4 @@ class _Components:
             spans = slabs(len(out), out.size)
             each(_voxels.select, [(*(p[a:b].reshape(-1) for p in parts), kept) for a, b in spans])
             return out
-        values = self.runs[0][:, 2].view(np.uint32) * kept[self.numbers]
-        return _paint(*self.runs, values.astype(dtype), self.labels.shape)
-
-
-def _paint(runs: np.ndarray, first: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Map of each run's value; background that no run touches costs nothing."""
-    out = np.zeros(shape, values.dtype)
-    spans = slabs(len(out), out.size, each_thread=4)
-    each(_runs.paint_runs, [(runs, first, values, out, a, b) for a, b in spans])
-    return out
+        return _runs.paint(self.runs, (self.runs.table[:, 2] * kept[self.numbers]).astype(dtype))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from spineps_rt.errors import ContractError
-from spineps_rt.kernels._arrays import label_array, row_reaches
+from spineps_rt.kernels._arrays import label_array
 from spineps_rt.kernels._jit import njit
-from spineps_rt.kernels._threads import each, slabs
-from spineps_rt.kernels.components import find_runs
+from spineps_rt.kernels._runs import find
+from spineps_rt.kernels._threads import each
 
 MANY = 8192
 """Labels between which contacts are counted at most: the table is square."""
@@ -18,57 +18,33 @@ HIGHEST = 1 << 26
 
 @njit
 def _meet(
-    runs: np.ndarray,
-    rows: tuple[int, int, int, int],
-    reach: int,
-    face: bool,
-    place: np.ndarray,
-    table: np.ndarray,
+    runs: np.ndarray, rows: np.ndarray, place: np.ndarray, table: np.ndarray, span: tuple[int, int, int]
 ) -> None:
-    """Add the contacts between the runs of two rows; face tells whether the rows share faces."""
-    left, left_end, here, here_end = rows
-    for run in range(here, here_end):
-        start, stop, value = runs[run]
-        while left < left_end and runs[left, 1] <= start - reach:
-            left += 1
-        other = left
-        while other < left_end and runs[other, 0] < stop + reach:
-            if runs[other, 2] != value:
-                low, high = place[min(runs[other, 2], value)], place[max(runs[other, 2], value)]
-                shared = min(runs[other, 1], stop) - max(runs[other, 0], start)
-                table[low, high] = max(table[low, high], 0) + (max(shared, 0) if face else 0)
-            other += 1
+    """Add the contacts of the runs span[1] to span[2] with those before them, from span[0] on.
 
-
-@njit
-def _count_contacts(
-    runs: np.ndarray,
-    first: np.ndarray,
-    reaches: np.ndarray,
-    place: np.ndarray,
-    table: np.ndarray,
-    span: tuple[int, int, int],
-) -> None:
-    """Add the contacts of every row of some slices with its earlier neighbours; span is (rows, low, high).
-
-    table[low, high] counts faces; a pair that only edges or corners join rises from -1 to 0.
+    table[a, b] grows by two a face between a run's label b and an earlier one's, a; once they touch it is
+    odd. The sweeps are those that join components.
     """
-    rows, slice_low, slice_high = span
-    for i in range(slice_low, slice_high):
-        for j in range(rows):
-            here, end = first[i * rows + j], first[i * rows + j + 1]
-            for run in range(here + 1, end):
-                if runs[run - 1, 1] == runs[run, 0]:
-                    a, b = place[runs[run - 1, 2]], place[runs[run, 2]]
-                    table[min(a, b), max(a, b)] = max(table[min(a, b), max(a, b)], 0) + 1
-            for di in range(-1, 1):
-                for dj in range(-1, -di * 2):
-                    reach = reaches[di + 1, dj + 1]
-                    if reach >= 0 and i + di >= 0 and 0 <= j + dj < rows:
-                        row = (i + di) * rows + j + dj
-                        _meet(
-                            runs, (first[row], first[row + 1], here, end), reach, di * dj == 0, place, table
-                        )
+    one = np.uint64(1)
+    for run in range(max(span[1], 1), span[2]):
+        if runs[run - 1, 1] == runs[run, 0]:
+            a, b = place[runs[run - 1, 2]], place[runs[run, 2]]
+            table[a, b] = (table[a, b] + 2) | 1
+    for row in range(len(rows)):
+        back, reach, face = rows[row]
+        other, run, end = np.uint64(span[0]), np.uint64(span[1]), np.uint64(span[2])
+        while run < end:
+            start, stop = runs[run, 0] - back, runs[run, 1] - back
+            while runs[other, 1] <= start - reach:
+                other += one
+            at = other
+            while runs[at, 0] < stop + reach:
+                if runs[at, 2] != runs[run, 2]:
+                    a, b = place[runs[at, 2]], place[runs[run, 2]]
+                    shared = max(min(runs[at, 1], stop) - max(runs[at, 0], start), 0)
+                    table[a, b] = (table[a, b] + 2 * face * shared) | 1
+                at += one
+            run += one
 
 
 def contacts(labels: np.ndarray, *, connectivity: int = 26) -> dict[tuple[int, int], int]:
@@ -87,19 +63,20 @@ def contacts(labels: np.ndarray, *, connectivity: int = 26) -> dict[tuple[int, i
     Raises:
         ContractError: If the array is no 3-D label map, the connectivity unknown, or labels too many or high.
     """
-    labels = label_array(labels)
-    reaches = row_reaches(connectivity)
-    runs, first = find_runs(labels, merged=False)
-    if runs[:, 2].min(initial=0) < 0 or runs[:, 2].max(initial=0) > HIGHEST:
+    runs = find(label_array(labels), merged=False)
+    rows, owners = runs.earlier_rows(connectivity), runs.table[:, 2]
+    if owners.max(initial=0) > HIGHEST:
         raise ContractError(f"Contacts are counted between labels up to {HIGHEST}. Renumber them.")
-    present = np.flatnonzero(np.bincount(runs[:, 2]))
+    present = np.flatnonzero(np.bincount(owners))
     if len(present) > MANY:
         raise ContractError(f"Got {len(present)} labels; contacts are counted between at most {MANY}.")
     place = np.zeros(int(present.max(initial=0)) + 1, np.int64)
     place[present] = np.arange(len(present))
-    spans = slabs(labels.shape[0], labels.size) if len(present) < MANY // 8 else [(0, labels.shape[0])]
-    tables = np.full((max(len(spans), 1), len(present), len(present)), -1, np.int64)
-    rows = labels.shape[1]
-    each(_count_contacts, [(runs, first, reaches, place, t, (rows, *span)) for t, span in zip(tables, spans)])
-    total = np.where((tables >= 0).any(axis=0), np.maximum(tables, 0).sum(axis=0), -1)
-    return {(int(present[a]), int(present[b])): int(total[a, b]) for a, b in np.argwhere(total >= 0)}
+    spans = runs.spans() if len(present) < MANY // 8 else [(0, labels.shape[0])]
+    tables = np.zeros((len(spans), len(present), len(present)), np.int64)
+    first = runs.first
+    reach = [(first[max(a - 1, 0)], first[a], first[b]) for a, b in spans]
+    each(_meet, [(runs.table, rows, place, table, span) for table, span in zip(tables, reach)])
+    faces, touching = (tables >> 1).sum(axis=0), tables.any(axis=0)
+    faces, touching = faces + faces.T, np.triu(touching | touching.T)
+    return {(int(present[a]), int(present[b])): int(faces[a, b]) for a, b in np.argwhere(touching)}

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from spineps_rt.kernels import components
-from spineps_rt.kernels._arrays import label_array, row_reaches
+from spineps_rt.kernels import _runs, components
+from spineps_rt.kernels._arrays import label_array
 from spineps_rt.kernels._jit import njit
-from spineps_rt.kernels.statistics import region_statistics
+from spineps_rt.kernels.statistics import Box, nonzero_box, region_statistics
 
 
 def fill_holes(labels: np.ndarray, ids: Iterable[int] | None = None) -> np.ndarray:
@@ -31,35 +31,42 @@ def fill_holes(labels: np.ndarray, ids: Iterable[int] | None = None) -> np.ndarr
     """
     clean = label_array(labels)
     result = labels.copy(order="C")
-    regions = region_statistics(clean)
-    for value in regions.present if ids is None else ids:
-        if not 0 < value < len(regions.sizes) or regions.sizes[value] == 0:
-            continue
-        box = regions.box(value)
-        _fill(clean[box] != value, result[box], value)
+    boxes = _boxes(clean, is_mask=labels.dtype == np.bool_)
+    for value in boxes if ids is None else ids:
+        if value in boxes:
+            box = boxes[value]
+            _fill(clean[box] != value, result[box], value)
     return result
+
+
+def _boxes(labels: np.ndarray, *, is_mask: bool) -> dict[int, Box]:
+    """Find the box of every label; a mask's is found without looking at every voxel."""
+    if is_mask:
+        box = nonzero_box(labels)
+        return {1: box} if box else {}
+    regions = region_statistics(labels)
+    return {value: regions.box(value) for value in regions.present}
 
 
 def _fill(others: np.ndarray, crop: np.ndarray, value: int) -> None:
     """Fill one label's holes in place; others marks what is not the label, crop the labels of its box."""
-    found = components.find_long_runs(others.view(np.uint8), merged=True)
-    if found is None:
+    runs = components.find_long_runs(others.view(np.uint8), merged=True)
+    if runs is None:
         reached = np.ones([n + 2 for n in others.shape], np.uint8)  # a rim that stops the flood
         np.logical_not(others, out=reached[1:-1, 1:-1, 1:-1])
         _flood(reached.reshape(-1), reached.shape, np.empty(reached.size, np.int64))
         _claim(reached, crop, value)
         return
-    runs, first = found
-    numbers, n = components.join_runs(runs, first, others.shape, row_reaches(6))
+    numbers, n = _runs.join(runs, 6)
     enclosed = np.ones(n + 1, np.bool_)
-    _open(runs, first, numbers, others.shape, enclosed)
+    _open(runs.table, runs.first, numbers, others.shape, enclosed)
     if enclosed[1:].any():
-        _claim_runs(runs, first, enclosed[numbers], crop, value)
+        _claim_runs(runs.table, runs.first, enclosed[numbers], crop, value)
 
 
 @njit
 def _open(
-    runs: np.ndarray,
+    table: np.ndarray,
     first: np.ndarray,
     numbers: np.ndarray,
     shape: tuple[int, int, int],
@@ -68,25 +75,30 @@ def _open(
     """Note which components reach the border of the box."""
     slices, rows, length = shape
     for i in range(slices):
-        for j in range(rows):
+        base = i * (rows + 1) * (length + 1)
+        for run in range(first[i], first[i + 1]):
+            start, stop = table[run, 0] - base, table[run, 1] - base
+            j = start // (length + 1)
             rim = i == 0 or j == 0 or i == slices - 1 or j == rows - 1
-            for run in range(first[i * rows + j], first[i * rows + j + 1]):
-                if rim or runs[run, 0] == 0 or runs[run, 1] == length:
-                    enclosed[numbers[run]] = False
+            if rim or start == j * (length + 1) or stop == (j + 1) * (length + 1) - 1:
+                enclosed[numbers[run]] = False
 
 
 @njit
 def _claim_runs(
-    runs: np.ndarray, first: np.ndarray, enclosed: np.ndarray, crop: np.ndarray, value: int
+    table: np.ndarray, first: np.ndarray, enclosed: np.ndarray, crop: np.ndarray, value: int
 ) -> None:
     """Give the background of enclosed runs to a label."""
+    row_length = crop.shape[2] + 1
     for i in range(crop.shape[0]):
-        for j in range(crop.shape[1]):
-            for run in range(first[i * crop.shape[1] + j], first[i * crop.shape[1] + j + 1]):
-                if enclosed[run]:
-                    for k in range(runs[run, 0], runs[run, 1]):
-                        if crop[i, j, k] == 0:
-                            crop[i, j, k] = value
+        base = i * (crop.shape[1] + 1) * row_length
+        for run in range(first[i], first[i + 1]):
+            if enclosed[run]:
+                start, stop = table[run, 0] - base, table[run, 1] - base
+                j = start // row_length
+                for k in range(start - j * row_length, stop - j * row_length):
+                    if crop[i, j, k] == 0:
+                        crop[i, j, k] = value
 
 
 @njit

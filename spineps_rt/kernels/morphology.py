@@ -106,8 +106,8 @@ def dilate(
     inside = (slice(1, -1),) * 3
     for round_ in range(iterations):
         if allowed is not None and round_ == 0:
-            lowest = padded[padded != 0].min()
-            padded[inside][~allowed[box] & (padded[inside] != lowest)] = 0
+            lowest = (padded - padded.dtype.type(1)).min() + padded.dtype.type(1)
+            padded[inside] *= allowed[box] | (padded[inside] == lowest)
         straight = padded - padded.dtype.type(1)  # unsigned: background becomes the highest
         wide = straight.copy()
         _row_minimum(straight, wide)
@@ -115,7 +115,7 @@ def dilate(
         _dilate_step(padded, straight, wide, reaches, grown)
         padded[inside] = grown[inside]
         if allowed is not None:
-            padded[inside][~allowed[box]] = 0
+            padded[inside] *= allowed[box]
     result[box] = padded[inside]
     return result
 
