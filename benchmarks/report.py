@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import kernels_page, n4_page, parity_page, stages_page
+from benchmarks import engines_page, kernels_page, n4_page, parity_page, stages_page
 
 HERE = Path(__file__).parent
 PAGE = HERE / "README.md"
@@ -139,6 +139,7 @@ _SECTIONS = {
     "stages": stages_page.section,
     "n4": n4_page.section,
     "kernels": kernels_page.section,
+    "engines": engines_page.section,
 }
 
 

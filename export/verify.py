@@ -16,7 +16,7 @@ from spineps_rt.engine.base import Engine
 from spineps_rt.engine.manifest import Model
 from spineps_rt.errors import EngineError
 
-DEVICES = ("onnx", "openvino", "cuda", "tensorrt")
+DEVICES = ("onnx", "openvino", "cuda", "onnx-tensorrt", "tensorrt", "tensorrt-rtx")
 """The first, ONNX Runtime on the CPU, is the reference."""
 
 

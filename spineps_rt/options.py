@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-DEVICES = ("auto", "cpu", "openvino", "onnx", "cuda", "tensorrt")
+DEVICES = ("auto", "cpu", "openvino", "onnx", "cuda", "onnx-tensorrt", "tensorrt", "tensorrt-rtx")
 """What an engine may be asked for; ``auto`` takes the fastest that works here and says which it was."""
 
 
@@ -52,6 +52,8 @@ class SemanticOptions:
 
     step: float | None = None
     """Tile step as a fraction of the patch; None takes the model's."""
+    mirror: bool = True
+    """Average over mirrored copies of every tile where the model was made for it."""
     skip_margin: bool = True
     """Show the network the scan without the margin that preprocessing added. SPINEPS shows it the margin too:
     16 mm of nothing on either side of 4 mm slices, which doubles the tiles of many scans."""

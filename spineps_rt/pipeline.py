@@ -184,6 +184,7 @@ class Pipeline:
             prepared.array[box],
             self._semantic,
             step=self.options.semantic.step,
+            mirror=self.options.semantic.mirror,
             overwrite=True,
             progress=clock.fraction,
         )

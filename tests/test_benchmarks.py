@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import tiny_models
 import tiny_scan
 from click.testing import CliRunner
 
-from benchmarks import kernels_page, n4_page, report, run_latency, stages_page
+from benchmarks import engines, engines_page, kernels_page, n4_page, report, run_latency, stages_page
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +158,28 @@ def test_the_section_on_n4_shows_ratios_and_losses():
     assert "| a | 3 | **0.20** | 22.0 (110x) | not run | 3 MB | 6 MB |" in text
     assert "- a: the field of SimpleITK differs by 0.02 (RMS)." in text
     assert "| b | 3" not in text
+
+
+def test_engines_are_measured_and_told(tmp_path):
+    pytest.importorskip("tensorrt_rtx", reason="pip install 'spineps-rt[rtx]'")
+    half = engines.measured(tiny_models.convolved(), "sm75", "fp16", 2)
+    refused = engines.measured(tiny_models.convolved(half=False), "sm75", "fp32", 1)
+    assert len(half["seconds"]) == 2 and half["rewritten"] == ["the_head"] and half["layer_dtypes"]["Half"]
+    assert engines.told(refused).startswith("refused: tensorrt-rtx")
+    common = {"model": "m", "target": "sm75", "graph_mb": 0.01}
+    half |= {**common, "precision": "fp16", "seconds": [0.25, 0.5, 9.0], "engine_mb": 0.03, "layers": 7}
+    half |= {"rewritten_agrees": {"same_class": 0.99999}}
+    half |= {"activation_mb": 12.0, "layer_dtypes": {"Half": 3, "Float": 4}}
+    document = {
+        "date": "2026-01-01",
+        "machine": {"cpu": "x", "cores": 2},
+        "versions": {"tensorrt-rtx": "1.7", "spineps_rt": "0.1"},
+        "engines": [half, {**common, "precision": "fp32", **refused}],
+    }
+    text = engines_page.section(document)
+    assert "| m | sm75 | fp16 | 0.50 | 0.0 MB | 0.0 MB | 12 MB | 7 (3) |" in text
+    assert "TensorRT-RTX refuses: m in fp32 for sm75." in text
+    assert "For sm75 the head in float32 is written as products and a sum. On a phantom" in text
+    assert "same class in 99.9990% of the voxels" in text
+    assert "larger than their graphs: m in fp16 for sm75 3.0 times." in text
+    assert "None of these engines has run" in text

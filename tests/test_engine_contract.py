@@ -121,7 +121,7 @@ def test_every_device_of_the_options_is_known(semantic):
         open_engine(semantic, threads=-1)
 
 
-@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+@pytest.mark.parametrize("device", ["cuda", "onnx-tensorrt"])
 def test_a_gpu_that_is_not_there_is_an_error(semantic, device, monkeypatch):
     monkeypatch.setattr(onnx, "cuda_devices", lambda: 0)
     with pytest.raises(

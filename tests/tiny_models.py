@@ -144,6 +144,53 @@ def write_instance(
     )
 
 
+def convolved(*, half: bool = True, patch: tuple[int, int, int] = (8, 16, 16)) -> bytes:
+    """Serialise a graph with a 3x3x3 convolution in float16 or float32, a norm and a head in float32.
+
+    It answers the z-scored image times 1, 2 and 3, plus 0, 1 and 2.
+    """
+    wide, head = np.zeros((4, 1, 3, 3, 3)), np.zeros((3, 4, 1, 1, 1), np.float32)
+    wide[:, :, 1, 1, 1] = 1.0
+    head[:, 0] = np.array([1.0, 2.0, 3.0]).reshape(3, 1, 1, 1)
+    constants = {
+        "wide": wide.astype(np.float16 if half else np.float32),
+        "head": head,
+        "bias": np.arange(3, dtype=np.float32),
+        "one": np.ones(4, np.float32),
+        "zero": np.zeros(4, np.float32),
+    }
+    first = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    nodes = [
+        helper.make_node("Cast", ["image"], ["x"], to=first),
+        helper.make_node("Conv", ["x", "wide"], ["c"], pads=[1] * 6),
+        helper.make_node("Cast", ["c"], ["w"], to=TensorProto.FLOAT),
+        helper.make_node("InstanceNormalization", ["w", "one", "zero"], ["n"]),
+        helper.make_node("Conv", ["n", "head", "bias"], ["logits"], name="the_head"),
+    ]
+    shapes = {"image": [1, 1, *patch], "logits": [1, 3, *patch]}
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
+    return _serialised(nodes, ends, constants)
+
+
+def add_half_variant(folder: Path, **spec: Any) -> bytes:
+    """Give a semantic model :func:`convolved` in float32, and in float16 as its variant fp16.
+
+    Args:
+        folder: A model with three classes and the default patch.
+        spec: Fields that replace the variant's.
+
+    Returns:
+        The variant's graph.
+    """
+    graphs = {"model.onnx": convolved(half=False), "model.fp16.onnx": convolved()}
+    for name, content in graphs.items():
+        (Path(folder) / name).write_bytes(content)
+    files = {n: {"sha256": hashlib.sha256(c).hexdigest(), "bytes": len(c)} for n, c in graphs.items()}
+    variant = {"file": "model.fp16.onnx", "batch": 1, "same_class": 1.0, "worst_dice": 1.0, **spec}
+    edit_manifest(folder, files=files, variants={"fp16": variant})
+    return graphs["model.fp16.onnx"]
+
+
 def zscore_levels(image: np.ndarray, intensities: Sequence[float]) -> list[float]:
     """Z-score intensities as the runtime will see them in ``image``: over the box of its non-zero voxels."""
     hit = np.argwhere(image != 0)
@@ -182,13 +229,17 @@ def _common(kind: str, spacing: Sequence[float]) -> dict[str, Any]:
 
 def _write(folder: Path, nodes: list, ends: list, constants: dict, manifest: dict) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    values = [numpy_helper.from_array(array, name) for name, array in constants.items()]
-    graph = helper.make_graph(nodes, "tiny", ends[:1], ends[1:], values)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    content = model.SerializeToString()
+    content = _serialised(nodes, ends, constants)
     (folder / "model.onnx").write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
     files = {"model.onnx": {"sha256": digest, "bytes": len(content)}}
     (folder / "manifest.json").write_text(json.dumps({"files": files, **manifest}, indent=1))
     return folder
+
+
+def _serialised(nodes: list, ends: list, constants: dict) -> bytes:
+    values = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "tiny", ends[:1], ends[1:], values)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()

@@ -31,9 +31,11 @@ def list_models() -> None:
 @click.argument("model", metavar="NAME|FOLDER")
 def show(model: str) -> None:
     """Describe one model; its files are verified against their SHA-256."""
-    from spineps_rt.engine.models import load_model  # noqa: PLC0415
+    from spineps_rt.engine.models import load_model, read_graph, select_variant  # noqa: PLC0415
 
     loaded = load_model(model)
+    for name in loaded.variants:
+        read_graph(select_variant(loaded, name))
     size = sum(spec.size for spec in loaded.files.values()) / 1e6
     rows = {
         "name": loaded.name,
@@ -44,6 +46,7 @@ def show(model: str) -> None:
         "spacing": _spacing(loaded),
         "input": f"{loaded.input.dtype} {list(loaded.input.shape)}",
         "output": f"{loaded.output.dtype} {list(loaded.output.shape)}",
+        "variants": ", ".join(loaded.variants) or "none",
         "size": f"{size:.1f} MB",
         "sha256": loaded.sha256,
         "licence": loaded.licence,

@@ -11,7 +11,14 @@ import click
 from spineps_rt.cli import options as shared
 from spineps_rt.cli.progress import Progress
 from spineps_rt.errors import SpinepsError
-from spineps_rt.options import COUNT_FROM, EngineOptions, LabelingOptions, Options, PreprocessOptions
+from spineps_rt.options import (
+    COUNT_FROM,
+    EngineOptions,
+    LabelingOptions,
+    Options,
+    PreprocessOptions,
+    SemanticOptions,
+)
 from spineps_rt.outputs import OutputPaths, check_distinct, check_writable, output_paths
 
 if TYPE_CHECKING:
@@ -41,6 +48,12 @@ Failure = tuple[Path, SpinepsError]
     show_default=True,
     help="Correct the bias field (N4) first, as SPINEPS does.",
 )
+@click.option(
+    "--mirror/--no-mirror",
+    default=SemanticOptions.mirror,
+    show_default=True,
+    help="Average over mirrored tiles where the model asks for it; off is 2 to 8 times as fast there.",
+)
 @click.option("--any-plane", is_flag=True, help="Accept scans whose slices are not sagittal.")
 @shared.verbose
 @shared.quiet
@@ -54,6 +67,7 @@ def run(
     overwrite: bool,
     count_from: str,
     bias_field: bool,
+    mirror: bool,
     any_plane: bool,
     verbose: bool,
     quiet: bool,
@@ -72,6 +86,7 @@ def run(
     check_distinct(scans, output)
     options = Options(
         preprocess=PreprocessOptions(bias_field=bias_field),
+        semantic=SemanticOptions(mirror=mirror),
         labeling=LabelingOptions(count_from),
         engine=EngineOptions(device, threads),
         any_plane=any_plane,

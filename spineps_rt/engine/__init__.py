@@ -10,6 +10,7 @@ from spineps_rt.engine.models import (
     embedded_models,
     load_model,
     resolve_models,
+    select_variant,
 )
 from spineps_rt.engine.providers import open_engine
 
@@ -24,4 +25,5 @@ __all__ = [
     "load_model",
     "open_engine",
     "resolve_models",
+    "select_variant",
 ]

@@ -60,8 +60,8 @@ class Engine(ABC):
         """Run the network.
 
         Args:
-            batch: (N, ...) of the manifest's input dtype, N at least 1. Graphs are static with a batch of
-                one, so the N samples run one after the other.
+            batch: (N, ...) of the manifest's input dtype, N at least 1. Graphs are static: the samples run as
+                many at a time as the model's variant takes, and the last are repeated to fill its batch.
 
         Returns:
             (N, ...) of the manifest's output dtype, C-contiguous, owned by the caller.
@@ -72,32 +72,38 @@ class Engine(ABC):
             EngineError: The engine is closed or failed while running.
         """
         self._check(batch)
-        first = self._infer_one(batch[:1], self._run)
-        if len(batch) == 1:
+        size = self.model.batch
+        first = self._infer_some(batch[:size], self._run)
+        if len(batch) <= size:
             return first
         answer = np.empty((len(batch), *first.shape[1:]), first.dtype)
-        answer[0] = first[0]
-        for i in range(1, len(batch)):
-            answer[i] = self._infer_one(batch[i : i + 1], self._run)[0]
+        answer[:size] = first
+        for i in range(size, len(batch), size):
+            answer[i : i + size] = self._infer_some(batch[i : i + size], self._run)
         return answer
 
     def rest(self) -> None:  # noqa: B027 (a back end that keeps nothing between runs has nothing to give)
         """Give back what only a running network needs; the next run takes it again by itself."""
 
-    def borrow(self, sample: np.ndarray) -> np.ndarray:
-        """Run the network on one sample; as :meth:`infer`, but the answer may lie in the engine's own memory.
+    def borrow(self, batch: np.ndarray) -> np.ndarray:
+        """Run the network once; as :meth:`infer`, but the answer may lie in the engine's own memory.
 
         Args:
-            sample: (1, ...) of the manifest's input dtype.
+            batch: (N, ...) of the manifest's input dtype; N at most the batch of the model's variant.
 
         Returns:
-            (1, ...) of the manifest's output dtype, to be read before the next call of any method.
+            (N, ...) of the manifest's output dtype, to be read before the next call of any method.
 
         Raises:
             ContractError, NotFiniteError, EngineError: As :meth:`infer`.
         """
-        self._check(sample)
-        return self._infer_one(sample[:1], self._run_borrowed)
+        self._check(batch)
+        if len(batch) > self.model.batch:
+            raise ContractError(
+                f"{len(batch)} samples came; this graph of model {self.model.name!r} takes "
+                f"{self.model.batch} at once."
+            )
+        return self._infer_some(batch, self._run_borrowed)
 
     def close(self) -> None:
         """Give the session's memory back; a closed engine runs nothing more."""
@@ -125,9 +131,11 @@ class Engine(ABC):
                 f"A batch of {batch.dtype} came; model {self.model.name!r} takes {spec.dtype}."
             )
 
-    def _infer_one(self, batch: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    def _infer_some(self, batch: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        lacking = self.model.batch - len(batch)
+        full = np.concatenate([batch, np.repeat(batch[-1:], lacking, 0)]) if lacking else batch
         try:
-            answer = run(np.ascontiguousarray(batch))
+            answer = run(np.ascontiguousarray(full))
         except Exception as error:
             raise EngineError(f"{self.provider} failed on model {self.model.name!r}: {error}") from error
         spec = self.model.output
@@ -140,7 +148,7 @@ class Engine(ABC):
                 f"Model {self.model.name!r} answered NaN or infinity on {self.provider}: the result would be "
                 "meaningless. Check the image's intensities, or run with another device."
             )
-        return answer
+        return answer[: len(batch)]
 
 
 def _describe(spec: TensorSpec) -> str:

@@ -44,6 +44,20 @@ class FileSpec:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """The same network in another precision or batch, and how far it answered as ``model.onnx`` does."""
+
+    file: str
+    """The graph; ``model.onnx`` where the engine itself makes the variant of it."""
+    batch: int
+    """Samples that the graph takes at once."""
+    same_class: float
+    """Smallest fraction of the voxels of a tile that had the same class, over all engines and tiles tried."""
+    worst_dice: float
+    """Smallest Dice of a class, likewise."""
+
+
+@dataclass(frozen=True)
 class Model:
     """One network and its contract, as both kinds share it."""
 
@@ -63,14 +77,28 @@ class Model:
     input: TensorSpec
     output: TensorSpec
     files: dict[str, FileSpec]
+    variants: dict[str, Variant]
+    """By name: a precision (``fp16``), a batch (``b4``) or both (``fp16.b4``)."""
+    variant: str
+    """The one that an engine is to run; empty for ``model.onnx``: float32, batch 1."""
     licence: str
     provenance: str
     intended_use: str
 
     @property
+    def graph(self) -> str:
+        """Name of the file that an engine is to run."""
+        return self.variants[self.variant].file if self.variant else GRAPH
+
+    @property
     def sha256(self) -> str:
         """SHA-256 of the graph, for the run record."""
-        return self.files[GRAPH].sha256
+        return self.files[self.graph].sha256
+
+    @property
+    def batch(self) -> int:
+        """Samples that the graph takes at once."""
+        return self.input.shape[0]
 
     @property
     def axis_order(self) -> tuple[int, ...]:
@@ -88,6 +116,8 @@ class SemanticModel(Model):
     """Distance of neighbouring tiles as a fraction of the patch, above 0 and at most 1."""
     normalisation: str
     """One of :data:`NORMALISATIONS`."""
+    mirror_axes: tuple[int, ...]
+    """Tiles are also run mirrored along every combination of these of the three ``axes``, and averaged."""
     labels: dict[int, int]
     """Class index, from 1, to semantic label id; class 0 is background."""
     sacrum_ids: tuple[int, ...]
@@ -172,6 +202,8 @@ def _common(fields: Fields, folder: Path, dtypes: tuple[str, ...]) -> dict[str, 
         "input": _tensor(fields, "input", dtypes),
         "output": _tensor(fields, "output", dtypes),
         "files": _files(fields, "files"),
+        "variants": _variants(fields, "variants") if "variants" in fields.data else {},
+        "variant": "",
     }
 
 
@@ -195,6 +227,22 @@ def _files(fields: Fields, key: str) -> dict[str, FileSpec]:
     return files
 
 
+def _variants(fields: Fields, key: str) -> dict[str, Variant]:
+    inner = fields.inside(key)
+    if not all(re.fullmatch(r"[a-z]\w*(\.b\d+)?", name) for name in inner.data):
+        raise fields.refuse(key, "names such as fp16, b4 or fp16.b4")
+    variants = {}
+    for name in inner.data:
+        entry = inner.inside(name)
+        variants[name] = Variant(
+            entry.text("file", tuple(fields.data["files"])),
+            entry.take("batch", "a whole number above 0", is_size),
+            entry.number("same_class"),
+            entry.number("worst_dice"),
+        )
+    return variants
+
+
 def _semantic(fields: Fields, folder: Path) -> SemanticModel:
     common = _common(fields, folder, ("float32", "float16"))
     patch, labels = fields.sizes("patch", 3), fields.table("labels")
@@ -209,10 +257,17 @@ def _semantic(fields: Fields, folder: Path) -> SemanticModel:
             fields.take("step", "a number above 0 and at most 1", lambda v: is_number(v) and 0 < v <= 1)
         ),
         normalisation=fields.inside("normalisation").text("scheme", NORMALISATIONS),
+        mirror_axes=_mirror_axes(fields, "mirror_axes"),
         labels=labels,
         sacrum_ids=fields.sizes("sacrum_ids"),
         has_c1=fields.take("has_c1", "true or false", lambda v: isinstance(v, bool)),
     )
+
+
+def _mirror_axes(fields: Fields, key: str) -> tuple[int, ...]:
+    if key not in fields.data:
+        return ()
+    return tuple(fields.take(key, "some of 0, 1, 2, ascending", lambda v: v == sorted(set(v) & {0, 1, 2})))
 
 
 def _instance(fields: Fields, folder: Path) -> InstanceModel:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from spineps_rt.engine.manifest import (
-    GRAPH,
     MANIFEST,
     InstanceModel,
     Model,
@@ -28,7 +28,10 @@ __all__ = [
     "load_model",
     "read_graph",
     "resolve_models",
+    "select_variant",
 ]
+
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class ModelPair:
 
 
 def load_model(name_or_folder: str | Path) -> SemanticModel | InstanceModel:
-    """Load one model and verify every file that its manifest lists.
+    """Load one model and verify its graph; other variants are verified when they are read.
 
     Args:
         name_or_folder: A model folder, or the name of an embedded model.
@@ -55,13 +58,36 @@ def load_model(name_or_folder: str | Path) -> SemanticModel | InstanceModel:
     if not folder.is_dir():
         folder = _embedded_folder(str(name_or_folder))
     model = read_manifest(folder)
-    for name in model.files:
-        _verified(model, name)
+    read_graph(model)
     return model
 
 
+def select_variant(model: M, name: str) -> M:
+    """Choose a variant of a model: what opens the model afterwards opens that one.
+
+    Args:
+        model: Any variant of it.
+        name: One of ``model.variants``, or empty for float32 with a batch of one.
+
+    Returns:
+        The model; shapes of input and output have the variant's batch.
+
+    Raises:
+        ModelError: The model has no such variant.
+    """
+    if name and name not in model.variants:
+        known = ", ".join(model.variants) or "none"
+        raise ModelError(
+            f"Model {model.name!r} ({model.folder}) has no variant {name!r}; it has: {known}. "
+            f"Make it with: spineps-rt export {model.folder} -o NEW_FOLDER --precision ... --batch ..."
+        )
+    batch = model.variants[name].batch if name else 1
+    ends = [replace(spec, shape=(batch, *spec.shape[1:])) for spec in (model.input, model.output)]
+    return replace(model, variant=name, input=ends[0], output=ends[1])
+
+
 def read_graph(model: Model) -> bytes:
-    """Read ``model.onnx``, verified: what is returned is what was hashed.
+    """Read the graph of a model's variant, verified: what is returned is what was hashed.
 
     Engines take these bytes and never the path, so a file that is swapped after loading is noticed, and a
     graph cannot name further files beside it.
@@ -75,7 +101,7 @@ def read_graph(model: Model) -> bytes:
     Raises:
         ModelError: The file is missing or is not the one that the manifest describes.
     """
-    return _verified(model, GRAPH)
+    return _verified(model, model.graph)
 
 
 def embedded_models() -> list[SemanticModel | InstanceModel]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
-import sys
 from typing import Any
 
 import numpy as np
 
 from spineps_rt.engine.base import Engine, UnavailableError
+from spineps_rt.engine.gpu import cuda_devices
 from spineps_rt.engine.manifest import Model, TensorSpec
 from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.offline import import_onnxruntime
@@ -86,23 +85,6 @@ def _require_gpu(onnxruntime: Any, provider: str) -> None:
         )
     if not cuda_devices():
         raise UnavailableError(f"{provider} needs an NVIDIA GPU and its driver; this machine shows none.")
-
-
-def cuda_devices() -> int:
-    """Count the GPUs that the NVIDIA driver shows, without loading any CUDA library.
-
-    Returns:
-        0 where there is no driver. Asked first, because ONNX Runtime prints its own errors when a GPU
-        provider is tried in vain.
-    """
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
 
 
 def _session(onnxruntime: Any, model: Model, provider: str, threads: int) -> Any:

@@ -8,6 +8,7 @@ from importlib import metadata
 
 from spineps_rt.engine.base import Engine, UnavailableError
 from spineps_rt.engine.manifest import Model
+from spineps_rt.engine.models import select_variant
 from spineps_rt.errors import EngineError
 
 _LOG = logging.getLogger(__name__)
@@ -31,17 +32,31 @@ def _cuda(model: Model, threads: int) -> Engine:
     return OnnxEngine(model, provider=CUDA, threads=threads)
 
 
-def _tensorrt(model: Model, threads: int) -> Engine:
+def _onnx_tensorrt(model: Model, threads: int) -> Engine:
     from spineps_rt.engine.onnx import TENSORRT, OnnxEngine  # noqa: PLC0415
 
     return OnnxEngine(model, provider=TENSORRT, threads=threads)
+
+
+def _tensorrt(model: Model, threads: int) -> Engine:  # noqa: ARG001 (it has no threads)
+    from spineps_rt.engine.tensorrt import TensorRtEngine  # noqa: PLC0415
+
+    return TensorRtEngine(model, library="tensorrt")
+
+
+def _tensorrt_rtx(model: Model, threads: int) -> Engine:  # noqa: ARG001 (it has no threads)
+    from spineps_rt.engine.tensorrt import TensorRtEngine  # noqa: PLC0415
+
+    return TensorRtEngine(model, library="tensorrt-rtx")
 
 
 _OPENERS: dict[str, Callable[[Model, int], Engine]] = {
     "openvino": _openvino,
     "onnx": _onnx,
     "cuda": _cuda,
+    "onnx-tensorrt": _onnx_tensorrt,
     "tensorrt": _tensorrt,
+    "tensorrt-rtx": _tensorrt_rtx,
 }
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -52,7 +67,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 """Device to the engines that may serve it, best first; the devices are those of ``options.DEVICES``."""
 
 
-def open_engine(model: Model, *, device: str = "auto", threads: int = 0) -> Engine:
+def open_engine(
+    model: Model, *, device: str = "auto", threads: int = 0, variant: str | None = None
+) -> Engine:
     """Open an engine for a model.
 
     Args:
@@ -60,18 +77,22 @@ def open_engine(model: Model, *, device: str = "auto", threads: int = 0) -> Engi
         device: One of :data:`spineps_rt.options.DEVICES`. ``auto`` and ``cpu`` take the best engine
             that works; any other is taken at its word.
         threads: CPU threads; 0 leaves it to the engine.
+        variant: One of ``model.variants``, or empty for float32 with a batch of one; None takes the one that
+            the model stands for.
 
     Returns:
         The engine, to be closed or used in a ``with``; its ``provider`` says what really runs.
 
     Raises:
         EngineError: The device is unknown or cannot be had; the message says why and how to get it.
-        ModelError: The graph is damaged or not what its manifest says.
+        ModelError: The graph is damaged or not what its manifest says, or there is no such variant.
     """
     if device not in _CHOICES:
         raise EngineError(f"There is no device {device!r}; choose one of {', '.join(_CHOICES)}.")
     if threads < 0:
         raise EngineError(f"{threads} threads were asked for; expected 0 (automatic) or more.")
+    if variant is not None:
+        model = select_variant(model, variant)
     reasons = []
     for name in _CHOICES[device]:
         try:
@@ -87,7 +108,7 @@ def open_engine(model: Model, *, device: str = "auto", threads: int = 0) -> Engi
 def installed() -> str:
     """Name the inference libraries that are installed, with their versions."""
     found = []
-    for name in ("onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt"):
+    for name in ("onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"):
         try:
             found.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:

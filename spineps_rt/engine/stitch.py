@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from spineps_rt.engine.base import Engine
 from spineps_rt.engine.manifest import SemanticModel
+from spineps_rt.engine.mirror import mirrored_logits
 from spineps_rt.engine.tiling import TilePlan, importance_map, plan_tiles
 from spineps_rt.errors import ContractError
 from spineps_rt.kernels.stitch import accumulate, finalise
@@ -17,7 +18,12 @@ Progress = Callable[[int, int], None]
 
 
 def sliding_window(
-    engine: Engine, image: np.ndarray, *, step: float | None = None, progress: Progress | None = None
+    engine: Engine,
+    image: np.ndarray,
+    *,
+    step: float | None = None,
+    mirror: bool = True,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """Classify every voxel of a volume.
 
@@ -31,6 +37,7 @@ def sliding_window(
         engine: Of a semantic model.
         image: 3-D in the network's axis order, normalised; any float dtype.
         step: Distance of neighbouring tiles as a fraction of the patch; None takes the model's.
+        mirror: Average over mirrored tiles where the model's manifest says so.
         progress: Called before the first and after every tile.
 
     Returns:
@@ -65,9 +72,7 @@ def sliding_window(
     done = 0
     if progress:
         progress(0, len(tiles))
-    for count, tile in enumerate(tiles, 1):
-        logits = engine.borrow(_cut(image, plan, tile).astype(model.input.dtype, copy=False))[0]
-        logits = logits.astype(np.float32, copy=False)
+    for count, (tile, logits) in enumerate(_logits(engine, image, plan, mirror=mirror), 1):
         if len(tiles) == 1:
             finalise(logits, padded, (0, 0, 0), (padded.shape[0], padded.shape[1], padded.shape[2]))
         else:
@@ -81,6 +86,19 @@ def sliding_window(
     return np.ascontiguousarray(padded[inside])
 
 
+def _logits(
+    engine: Engine, image: np.ndarray, plan: TilePlan, *, mirror: bool
+) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    """Tiles with their float32 logits, run as many at a time as the engine's graph takes."""
+    model = engine.model
+    axes = model.mirror_axes if mirror and isinstance(model, SemanticModel) else ()
+    tiles = plan.tiles
+    for first in range(0, len(tiles), model.batch):
+        some = tiles[first : first + model.batch]
+        batch = np.stack([_cut(image, plan, tile) for tile in some]).astype(model.input.dtype, copy=False)
+        yield from zip(some, mirrored_logits(engine, batch, axes))
+
+
 def _leave(total: np.ndarray, classes: np.ndarray, axis: int, rows: tuple[int, int]) -> int:
     """Let rows [first, last) of the long axis take their class and leave the ring; returns ``last``."""
     low, high = [0, 0, 0], list(classes.shape)
@@ -91,12 +109,12 @@ def _leave(total: np.ndarray, classes: np.ndarray, axis: int, rows: tuple[int, i
 
 
 def _cut(image: np.ndarray, plan: TilePlan, tile: tuple[int, ...]) -> np.ndarray:
-    """Copy one tile (1, 1, *patch), zeros where it hangs over the image; the image itself is never padded."""
-    batch = np.zeros((1, 1, *plan.patch), np.float32)
+    """Copy one tile (1, *patch), zeros where it hangs over the image; the image itself is never padded."""
+    cut = np.zeros((1, *plan.patch), np.float32)
     source, target = [], []
     for start, size, length, (low, _) in zip(tile, plan.patch, plan.shape, plan.padding):
         first, last = max(start - low, 0), min(start - low + size, length)
         source.append(slice(first, last))
         target.append(slice(first + low - start, last + low - start))
-    batch[0, 0][tuple(target)] = image[tuple(source)]
-    return batch
+    cut[0][tuple(target)] = image[tuple(source)]
+    return cut

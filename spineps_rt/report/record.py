@@ -19,7 +19,10 @@ from spineps_rt.labels import ENDPLATE_STRUCTURES, STRUCTURES
 from spineps_rt.results import Result
 
 SCHEMA = 1
-_PACKAGES = ("numpy", "numba", "nibabel", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "pillow")
+_PACKAGES = (
+    *("numpy", "numba", "nibabel", "pillow"),
+    *("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx"),
+)
 
 
 def run_record(result: Result, *, files: Iterable[str]) -> bytes:

@@ -20,6 +20,7 @@ def predict_semantic(
     engine: Engine,
     *,
     step: float | None = None,
+    mirror: bool = True,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> np.ndarray:
@@ -33,6 +34,7 @@ def predict_semantic(
         image: 3-D real array, axes as the model's ``orientation`` (P, I, R).
         engine: Of a semantic model.
         step: Distance of neighbouring tiles as a fraction of the patch; None takes the model's.
+        mirror: Average over mirrored tiles where the model's manifest says so.
         overwrite: The image may be overwritten, which spares a copy.
         progress: Called with tiles done and tiles in all.
 
@@ -51,7 +53,7 @@ def predict_semantic(
         raise ContractError(f"An image of shape {image.shape} came; expected three axes.")
     box = bounding_box(image != 0)
     tensor = normalise(image[box].transpose(model.axis_order), model.normalisation, overwrite=overwrite)
-    classes = sliding_window(engine, tensor, step=step, progress=progress)
+    classes = sliding_window(engine, tensor, step=step, mirror=mirror, progress=progress)
     labels = np.zeros(image.shape, np.uint8)
     labels[box] = model.label_table[classes].transpose(np.argsort(model.axis_order))
     return labels

@@ -1,0 +1,45 @@
+"""What the NVIDIA driver shows of this machine, asked without loading any CUDA library."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_MAJOR, _MINOR = 75, 76
+"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of cuda.h."""
+
+
+def cuda_devices() -> int:
+    """Count the GPUs.
+
+    Returns:
+        0 where there is no driver. Asked first, because ONNX Runtime prints its own errors when a GPU
+        provider is tried in vain.
+    """
+    driver, count = _driver(), ctypes.c_int(0)
+    if driver is None or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def compute_capability() -> str | None:
+    """Name what code the first GPU runs.
+
+    Returns:
+        For instance ``sm86``; None where there is no GPU.
+    """
+    driver, number = _driver(), ctypes.c_int(0)
+    name = "sm"
+    for attribute in (_MAJOR, _MINOR):
+        if driver is None or driver.cuDeviceGetAttribute(ctypes.byref(number), attribute, 0) != 0:
+            return None
+        name += str(number.value)
+    return name
+
+
+def _driver() -> ctypes.CDLL | None:
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
+    return driver if driver.cuInit(0) == 0 else None
