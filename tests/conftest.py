@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import pytest
+
+from spineps_rt.engine.gpu import cuda_devices
+
+if not cuda_devices():
+    os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # read when numba is imported
 
 
 @pytest.fixture(autouse=True)

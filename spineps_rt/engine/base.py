@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -83,6 +84,10 @@ class Engine(ABC):
         for i in range(size, len(batch), size):
             answer[i : i + size] = self._infer_some(batch[i : i + size], self._run)
         return answer
+
+    def on_device(self) -> Any:
+        """Return the network between buffers of a GPU (``engine.device_run.DeviceRun``), or None."""
+        return None
 
     def rest(self) -> None:  # noqa: B027 (a back end that keeps nothing between runs has nothing to give)
         """Give back what only a running network needs; the next run takes it again by itself."""

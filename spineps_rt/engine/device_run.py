@@ -10,7 +10,7 @@ from spineps_rt.engine.manifest import TensorSpec
 
 
 class DeviceRun:
-    """An execution context with a stream of its own, and pinned and device memory for both ends."""
+    """An execution context with a stream of its own, and device memory for both ends."""
 
     def __init__(self, engine: Any, ends: tuple[TensorSpec, TensorSpec]) -> None:
         """Take the memory.
@@ -27,14 +27,23 @@ class DeviceRun:
         self._context = engine.create_execution_context()
         if self._context is None:
             raise MemoryError("no execution context: the GPU has too little free memory")
-        self._stream: Any = cuda.stream()
+        self.stream: Any = cuda.stream()
+        self.input, self.output = (cuda.device_array(spec.shape, np.dtype(spec.dtype)) for spec in ends)
         self._host = [cuda.pinned_array(spec.shape, np.dtype(spec.dtype)) for spec in ends]
-        self._device = [cuda.device_array(spec.shape, np.dtype(spec.dtype)) for spec in ends]
-        for spec, buffer in zip(ends, self._device):
+        for spec, buffer in zip(ends, (self.input, self.output)):
             self._context.set_tensor_address(spec.name, buffer.device_ctypes_pointer.value)
 
+    def launch(self) -> None:
+        """Put one run of the network, from ``input`` to ``output``, on the stream.
+
+        Raises:
+            RuntimeError: The network could not be started.
+        """
+        if not self._context.execute_async_v3(int(self.stream)):
+            raise RuntimeError("the network could not be started")
+
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network once.
+        """Run the network once on an array of the host.
 
         Args:
             batch: Of the input's shape and dtype.
@@ -46,9 +55,8 @@ class DeviceRun:
             RuntimeError: The network could not be started.
         """
         self._host[0][:] = batch
-        self._device[0].copy_to_device(self._host[0], stream=self._stream)
-        if not self._context.execute_async_v3(int(self._stream)):
-            raise RuntimeError("the network could not be started")
-        self._device[1].copy_to_host(self._host[1], stream=self._stream)
-        self._stream.synchronize()
+        self.input.copy_to_device(self._host[0], stream=self.stream)
+        self.launch()
+        self.output.copy_to_host(self._host[1], stream=self.stream)
+        self.stream.synchronize()
         return self._host[1]

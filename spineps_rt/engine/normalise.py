@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from spineps_rt.engine.manifest import NORMALISATIONS
 from spineps_rt.errors import ContractError, NotFiniteError
 
 _SMALLEST_DEVIATION = 1e-8
@@ -32,23 +33,50 @@ def normalise(image: np.ndarray, scheme: str, *, overwrite: bool = False) -> np.
         ContractError: The scheme is unknown.
         NotFiniteError: The image holds NaN or infinity.
     """
-    if scheme != "zscore":
+    _check(image, scheme)
+    normal = np.asarray(image, np.float32) if overwrite else np.array(image, np.float32)
+    mean, deviation = _round_and_measure(normal)
+    for slab in normal:  # views: what is temporary is one slab long
+        slab[...] = _rounded((slab - np.float32(mean)) / np.float32(deviation))
+    return normal
+
+
+def measured(image: np.ndarray, scheme: str) -> tuple[np.ndarray, tuple[float, float]]:
+    """What :func:`normalise` would need, for a device that subtracts and divides by itself.
+
+    Args:
+        image: 3-D, any real dtype.
+        scheme: As :func:`normalise`.
+
+    Returns:
+        The intensities as float16, C-contiguous, and their mean and standard deviation.
+
+    Raises:
+        ContractError, NotFiniteError: As :func:`normalise`.
+    """
+    _check(image, scheme)
+    rounded = np.array(image, np.float32, order="C")
+    scale = _round_and_measure(rounded)
+    return rounded.astype(np.float16), scale
+
+
+def _check(image: np.ndarray, scheme: str) -> None:
+    if scheme not in NORMALISATIONS:
         raise ContractError(f"The normalisation {scheme!r} came; this runtime knows 'zscore'.")
     # Two reductions need no temporary array, and both carry NaN.
     if not (np.isfinite(image.min()) and np.isfinite(image.max())):
         raise NotFiniteError(
             "The image holds NaN or infinity; repair or convert it again before segmenting it."
         )
-    normal = np.asarray(image, np.float32) if overwrite else np.array(image, np.float32)
-    slabs = list(normal)  # views: what is temporary is one slab long
-    for slab in slabs:
+
+
+def _round_and_measure(image: np.ndarray) -> tuple[float, float]:
+    """Round to float16 in place; return mean and standard deviation."""
+    for slab in image:
         slab[...] = _rounded(slab)
-    mean = sum(float(slab.sum(dtype=np.float64)) for slab in slabs) / normal.size
-    squares = sum(float(np.square(slab - mean, dtype=np.float64).sum()) for slab in slabs)
-    deviation = math.sqrt(squares / normal.size)
-    for slab in slabs:
-        slab[...] = _rounded((slab - np.float32(mean)) / np.float32(max(deviation, _SMALLEST_DEVIATION)))
-    return normal
+    mean = sum(float(slab.sum(dtype=np.float64)) for slab in image) / image.size
+    squares = sum(float(np.square(slab - mean, dtype=np.float64).sum()) for slab in image)
+    return mean, max(math.sqrt(squares / image.size), _SMALLEST_DEVIATION)
 
 
 def _rounded(image: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -67,10 +69,19 @@ class TensorRtEngine(Engine):
         return self._run_borrowed(batch).copy()
 
     def _run_borrowed(self, batch: np.ndarray) -> np.ndarray:
+        with self._explained():
+            return self.on_device().run(batch)
+
+    def on_device(self) -> DeviceRun:
+        """Return the network between buffers of the GPU; made when first asked for."""
         if self._device is None:
             self._device = DeviceRun(self._engine, (self.model.input, self.model.output))
+        return self._device
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            return self._device.run(batch)
+            yield
         except RuntimeError as error:
             raise RuntimeError(f"{error}: {self._library.complaints()}") from error
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from spineps_rt.kernels import _rules
 from spineps_rt.kernels._jit import njit
 from spineps_rt.kernels._threads import each, slabs
 
 CHUNK = 2048
 """Voxels whose best sums and classes stay in the fastest cache."""
+_added, _beats = njit(_rules.added), njit(_rules.beats)
 
 
 def accumulate(
@@ -62,7 +64,7 @@ def _accumulate(
             value = values[y * size2 : (y + rows) * size2]
             factor = factors[y * size2 : (y + rows) * size2]
             for k in range(target.size):
-                target[k] += factor[k] * np.float32(value[k])
+                target[k] = _added(target[k], factor[k], value[k])
             y += rows
 
 
@@ -117,7 +119,7 @@ def _best(total: np.ndarray, x: int, start: int, best: np.ndarray, chosen: np.nd
             chosen[:] = 0
         else:
             for k in range(best.size):
-                better = sums[k] > best[k]
+                better = _beats(sums[k], best[k])
                 best[k] = sums[k] if better else best[k]
                 chosen[k] = np.uint8(c) if better else chosen[k]
         sums[:] = 0

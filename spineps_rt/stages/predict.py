@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from spineps_rt.engine.base import Engine
+from spineps_rt.engine.device_stitch import sliding_window_on_device
 from spineps_rt.engine.manifest import SemanticModel
-from spineps_rt.engine.normalise import normalise
+from spineps_rt.engine.normalise import measured, normalise
 from spineps_rt.engine.stitch import Progress, sliding_window
+from spineps_rt.engine.tiling import plan_tiles
 from spineps_rt.errors import ContractError
 from spineps_rt.volume import bounding_box
 
@@ -54,8 +56,15 @@ def predict_semantic(
     if image.ndim != 3:
         raise ContractError(f"An image of shape {image.shape} came; expected three axes.")
     box = bounding_box((image > SMALLEST) | (image < -SMALLEST))
-    tensor = normalise(image[box].transpose(model.axis_order), model.normalisation, overwrite=overwrite)
-    classes = sliding_window(engine, tensor, step=step, mirror=mirror, progress=progress)
+    turned = image[box].transpose(model.axis_order)
+    run = engine.on_device() if model.batch == 1 and not (mirror and model.mirror_axes) else None
+    if run is not None:
+        plan = plan_tiles(turned.shape, model.patch, model.step if step is None else step)
+        values, scale = measured(turned, model.normalisation)
+        classes = sliding_window_on_device(run, model, values, scale, plan=plan)
+    else:
+        tensor = normalise(turned, model.normalisation, overwrite=overwrite)
+        classes = sliding_window(engine, tensor, step=step, mirror=mirror, progress=progress)
     labels = np.zeros(image.shape, np.uint8)
     labels[box] = model.label_table[classes].transpose(np.argsort(model.axis_order))
     return labels

@@ -1,0 +1,144 @@
+"""The kernels of the sliding window and of the cutouts for an NVIDIA GPU, a thread a voxel.
+
+Twins of ``kernels/stitch.py``, ``engine/normalise.py`` and ``engine/stitch.py``; arrays are numba's device
+arrays, C-contiguous. What is called here is put on a stream and done when the stream is synchronised. With
+``NUMBA_ENABLE_CUDASIM=1`` all of it runs without a GPU.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from spineps_rt.kernels import _rules
+
+_THREADS = 256
+_added = cuda.jit(device=True)(_rules.added)
+_beats = cuda.jit(device=True)(_rules.beats)
+
+
+def _launch(kernel: Any, voxels: int, stream: Any, *arguments: Any) -> None:
+    if voxels:
+        kernel[(voxels + _THREADS - 1) // _THREADS, _THREADS, stream](*arguments)
+
+
+def gather_tile(
+    volume: Any, start: tuple[int, int, int], scale: tuple[float, float], tile: Any, *, stream: Any = 0
+) -> None:
+    """Cut a normalised tile out of a volume, zeros where it hangs over.
+
+    Args:
+        volume: float16 (n0, n1, n2), intensities.
+        start: The tile's first voxel in the volume; may be negative.
+        scale: Mean and standard deviation of the intensities.
+        tile: float32 (1, 1, p0, p1, p2), overwritten; rounded to float16 as ``engine.normalise`` does.
+        stream: Where the work is put.
+    """
+    mean, deviation = (np.float32(value) for value in scale)
+    _launch(_gather_tile, tile.size, stream, volume, start, mean, deviation, tile)
+
+
+@cuda.jit
+def _gather_tile(volume: Any, start: tuple[int, int, int], mean: float, deviation: float, tile: Any) -> None:
+    n: int = cuda.grid(1)  # type: ignore[call-arg]
+    size1, size2 = tile.shape[3], tile.shape[4]
+    i, j, k = n // (size1 * size2), n // size2 % size1, n % size2
+    if i < tile.shape[2]:
+        x, y, z = start[0] + i, start[1] + j, start[2] + k
+        value = np.float32(0)
+        if 0 <= x < volume.shape[0] and 0 <= y < volume.shape[1] and 0 <= z < volume.shape[2]:
+            value = np.float32(np.float16((np.float32(volume[x, y, z]) - mean) / deviation))
+        tile[0, 0, i, j, k] = value
+
+
+def accumulate(
+    total: Any, logits: Any, weights: Any, start: tuple[int, int, int], bad: Any, *, stream: Any = 0
+) -> None:
+    """Add one tile's weighted logits, as :func:`spineps_rt.kernels.stitch.accumulate`.
+
+    Args:
+        total: float32 (classes, n0, n1, n2), changed; axes 0 and 1 of a voxel wrap around.
+        logits: Float (1, classes, p0, p1, p2).
+        weights: float32 (p0, p1, p2).
+        start: The tile's first voxel in the whole volume.
+        bad: int32 (1,): becomes 1 where a logit is NaN or infinite.
+        stream: Where the work is put.
+    """
+    _launch(_accumulate, weights.size, stream, total, logits, weights, start, bad)
+
+
+@cuda.jit
+def _accumulate(total: Any, logits: Any, weights: Any, start: tuple[int, int, int], bad: Any) -> None:
+    n: int = cuda.grid(1)  # type: ignore[call-arg]
+    size1, size2 = weights.shape[1], weights.shape[2]
+    i, j, k = n // (size1 * size2), n // size2 % size1, n % size2
+    if i < weights.shape[0]:
+        x, y, z = (start[0] + i) % total.shape[1], (start[1] + j) % total.shape[2], start[2] + k
+        for c in range(total.shape[0]):
+            logit = logits[0, c, i, j, k]
+            if not math.isfinite(logit):
+                bad[0] = 1
+            total[c, x, y, z] = _added(total[c, x, y, z], weights[i, j, k], logit)
+
+
+def finalise(
+    total: Any, classes: Any, low: tuple[int, int, int], high: tuple[int, int, int], *, stream: Any = 0
+) -> None:
+    """Give every voxel of a box its class and clear its sums, as :func:`spineps_rt.kernels.stitch.finalise`.
+
+    Args:
+        total: float32 (classes, n0, n1, n2), zeroed where read; axes 0 and 1 wrap around.
+        classes: uint8 (N0, N1, N2), written in the box.
+        low: First voxel of the box in ``classes``.
+        high: First voxel behind it.
+        stream: Where the work is put.
+    """
+    voxels = math.prod(b - a for a, b in zip(low, high))
+    _launch(_finalise, voxels, stream, total, classes, low, high)
+
+
+@cuda.jit
+def _finalise(total: Any, classes: Any, low: tuple[int, int, int], high: tuple[int, int, int]) -> None:
+    n: int = cuda.grid(1)  # type: ignore[call-arg]
+    size1, size2 = high[1] - low[1], high[2] - low[2]
+    i, j, z = low[0] + n // (size1 * size2), low[1] + n // size2 % size1, low[2] + n % size2
+    if i < high[0]:
+        x, y = i % total.shape[1], j % total.shape[2]
+        best, chosen = total[0, x, y, z], 0
+        total[0, x, y, z] = 0
+        for c in range(1, total.shape[0]):
+            value = total[c, x, y, z]
+            if _beats(value, best):
+                best, chosen = value, c
+            total[c, x, y, z] = 0
+        classes[i, j, z] = chosen
+
+
+def gather_cutouts(labels: Any, table: Any, starts: Any, cutouts: Any, *, stream: Any = 0) -> None:
+    """Cut windows out of a label map and rename their labels, zeros where a window hangs over.
+
+    Args:
+        labels: uint8 (n0, n1, n2).
+        table: uint8 (256,): label -> what the network takes.
+        starts: int64 (N, 3): the windows' first voxels; may be negative.
+        cutouts: uint8 (N, 1, p0, p1, p2), overwritten.
+        stream: Where the work is put.
+    """
+    _launch(_gather_cutouts, cutouts.size, stream, labels, table, starts, cutouts)
+
+
+@cuda.jit
+def _gather_cutouts(labels: Any, table: Any, starts: Any, cutouts: Any) -> None:
+    n: int = cuda.grid(1)  # type: ignore[call-arg]
+    size0, size1, size2 = cutouts.shape[2:]
+    c, i = n // (size0 * size1 * size2), n // (size1 * size2) % size0
+    j, k = n // size2 % size1, n % size2
+    if c < cutouts.shape[0]:
+        x, y, z = starts[c, 0] + i, starts[c, 1] + j, starts[c, 2] + k
+        value = np.uint8(0)
+        if 0 <= x < labels.shape[0] and 0 <= y < labels.shape[1] and 0 <= z < labels.shape[2]:
+            value = table[labels[x, y, z]]
+        cutouts[c, 0, i, j, k] = value
