@@ -79,14 +79,7 @@ def main(**chosen: Any) -> None:
             ours.append(_run((answers, scan, out), SCANS, kernels))
             click.echo(f"spineps-rt: {[line['seconds'] for line in ours[-1]]} s")
     document = {
-        "benchmark": "stages",
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": {"cpu": cpu_name(), "cores": cores(), "load_before": round(load, 2)},
-        "versions": {
-            "spineps_rt": __version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in PACKAGES},
-        },
+        **_machine(load),
         "name": f"The real scan {real[0].name.split('.')[0]}" if real else "A whole-spine phantom",
         "scan": {"shape": peer[0]["shape"], "spacing_mm": [round(z, 3) for z in peer[0]["zoom"]]},
         "peer": peer,
@@ -96,6 +89,20 @@ def main(**chosen: Any) -> None:
     output: Path = chosen["output"]
     output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     click.echo(f"wrote {output}; now: python -m benchmarks.report")
+
+
+def _machine(load: float) -> dict[str, Any]:
+    """What was measured, when and on what."""
+    return {
+        "benchmark": "stages",
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "machine": {"cpu": cpu_name(), "cores": cores(), "load_before": round(load, 2)},
+        "versions": {
+            "spineps_rt": __version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in PACKAGES},
+        },
+    }
 
 
 def _peer_words(chosen: dict[str, Any]) -> list[Any]:

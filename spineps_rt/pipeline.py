@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,13 +23,12 @@ from spineps_rt.engine import (
 )
 from spineps_rt.errors import NoSpineError
 from spineps_rt.intake import check_scan, doubts_about, read_scan
-from spineps_rt.kernels.statistics import region_statistics
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
 from spineps_rt.options import Options
 from spineps_rt.results import Network, Result
 from spineps_rt.stages.instance import InstanceLimits, segment_instances
 from spineps_rt.stages.labeling import Levels, name_levels
-from spineps_rt.stages.points import centroids
+from spineps_rt.stages.points import centroids, volumes_in_ml
 from spineps_rt.stages.predict import predict_cutouts, predict_semantic
 from spineps_rt.stages.preprocess import preprocess, round_whole
 from spineps_rt.stages.reconcile import Reconciled, reconcile
@@ -168,22 +166,18 @@ class Pipeline:
         with clock.stage("resample"):
             masks = [resample_to(m, image, labels=True).array for m in (_one_body(mask), instances)]
             del mask, instances
-        with clock.stage("reconcile"):
-            final = self._reconcile(masks, image)
-        with clock.stage("labeling"):
-            levels = name_levels(
-                final.semantic, final.instances, affine=image.affine, options=self.options.labeling
-            )
-            warnings = (*warnings, *final.warnings, *levels.warnings)
-            del final
+        levels, notes = self._levels(masks, image, clock)
         with clock.stage("points"):
-            measured = _measured(levels, image)
+            centres = centroids(levels.semantic, levels.instances)
+            volumes = [volumes_in_ml(mask, image.affine) for mask in (levels.instances, levels.semantic)]
         return Result(
             image=image,
             semantic=image.with_array(levels.semantic),
             instances=image.with_array(levels.instances),
-            **measured,
-            warnings=(*doubts_about(source.name, self.models.semantic), *warnings),
+            centroids=centres,
+            volumes=volumes[0],
+            structure_volumes=volumes[1],
+            warnings=(*doubts_about(source.name, self.models.semantic), *warnings, *notes),
             anatomical=levels.anatomical,
             stages=tuple(clock.stages),
             networks=networks,
@@ -232,6 +226,16 @@ class Pipeline:
             self._instance.rest()
         return mask.with_array(answer.instances), answer.warnings
 
+    def _levels(self, masks: list[np.ndarray], image: Volume, clock: Clock) -> tuple[Levels, tuple[str, ...]]:
+        """Both final masks, levels named, and what there is to say about them."""
+        with clock.stage("reconcile"):
+            final = self._reconcile(masks, image)
+        with clock.stage("labeling"):
+            levels = name_levels(
+                final.semantic, final.instances, affine=image.affine, options=self.options.labeling
+            )
+        return levels, (*final.warnings, *levels.warnings)
+
     def _reconcile(self, masks: list[np.ndarray], image: Volume) -> Reconciled:
         """Both final masks; empties the list, so that the masks that came take no memory meanwhile."""
         final = reconcile(
@@ -279,21 +283,6 @@ def _limits(model: InstanceModel) -> InstanceLimits:
         corpus_size_cleaning=model.corpus_size_cleaning,
         vert_size_threshold=model.vert_size_threshold,
     )
-
-
-def _measured(levels: Levels, image: Volume) -> dict[str, Any]:
-    """Centres and volumes of the finished masks, by the names that they have in a result."""
-    voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
-    return {
-        "centroids": centroids(levels.semantic, levels.instances),
-        "volumes": _volumes(levels.instances, voxel_ml),
-        "structure_volumes": _volumes(levels.semantic, voxel_ml),
-    }
-
-
-def _volumes(mask: np.ndarray, voxel_ml: float) -> dict[int, float]:
-    found = region_statistics(mask)
-    return {label: float(found.sizes[label]) * voxel_ml for label in found.present}
 
 
 def _network(engine: Engine, samples: int) -> Network:

@@ -12,7 +12,7 @@ import pytest
 from spineps_rt import __version__, labels
 from spineps_rt.errors import ContractError
 from spineps_rt.report.points_json import to_json
-from spineps_rt.stages.points import Centroids, centroids
+from spineps_rt.stages.points import Centroids, centroids, volumes_in_ml
 from spineps_rt.volume import Volume
 
 GOLDEN = Path(__file__).parents[1].parent / "shared" / "golden" / "B"
@@ -95,3 +95,11 @@ def test_centres_and_file_equal_the_peer():
     for instance, structures in peer[1].items():
         assert list(ours[1][instance]) == list(structures)
         np.testing.assert_allclose(ours[1][instance]["50"], structures["50"], atol=0.01, rtol=0)
+
+
+def test_volumes_in_millilitres():
+    mask = np.zeros((2, 3, 4), np.uint16)
+    mask[0, :2, :] = 120
+    mask[1, 2, 3] = 4
+    assert volumes_in_ml(mask, np.diag([-2.0, 0.5, 3.0, 1.0])) == pytest.approx({4: 0.003, 120: 0.024})
+    assert volumes_in_ml(np.zeros((1, 1, 1), np.uint8), np.eye(4)) == {}

@@ -1,4 +1,4 @@
-"""Centres of the vertebral bodies and of the sacrum."""
+"""Centres of the vertebral bodies and of the sacrum, and volumes."""
 
 from __future__ import annotations
 
@@ -60,6 +60,21 @@ def centroids(semantic: np.ndarray, instances: np.ndarray) -> Centroids:
     if sacrum.sizes[1]:
         points[labels.SACRUM_INSTANCE, BODY] = _shifted(sacrum.centroids[1], box)
     return Centroids(points)
+
+
+def volumes_in_ml(mask: np.ndarray, affine: np.ndarray) -> dict[int, float]:
+    """Measure what a mask holds.
+
+    Args:
+        mask: 3-D label map.
+        affine: (4, 4), voxel -> mm.
+
+    Returns:
+        {label: millilitres} of the labels that occur, ascending.
+    """
+    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
+    found = statistics.region_statistics(mask)
+    return {label: float(found.sizes[label]) * voxel_ml for label in found.present}
 
 
 def _shifted(centre: np.ndarray, box: statistics.Box) -> Point:
