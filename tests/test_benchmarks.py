@@ -285,12 +285,14 @@ def test_the_page_tells_which_structures_two_runs_disagree_on():
     assert "Below a Dice of 0.999: spinal canal 0.9985 (SPINEPS - spineps-rt)." in text
 
 
-def test_the_page_shows_both_engines_beside_each_other():
-    row = {"model": "m", "compared": "float32 sums", "voxels": 40, "dice": {"49": 0.75}}
-    rows = [
-        {**row, "device": "onnx", "agreement": 0.9, "differ": 4},
-        {**row, "device": "openvino", "agreement": 1.0, "differ": 0},
-    ]
+def test_the_page_shows_engines_and_graphs_beside_each_other():
+    row = {"model": "m", "compared": "float32 sums", "voxels": 40, "dice": {"49": 0.75, "100": 1.0}}
+    same = {**row, "agreement": 1.0, "differ": 0}
+    rows = [{**same, "graph": graph, "device": device} for graph, device in versus_page.WAYS]
+    rows[0] |= {"agreement": 0.9, "differ": 4}
+    rows[4] |= {"agreement": 0.95, "differ": 2, "dice": {"49": 0.5}}
     text = versus_page.networks({"date": "d", "versions": {"torch": "2"}, "rows": rows})
-    assert "| m | SPINEPS, float32 sums | 90.0000 % (4) | 100.0000 % (0) | 0.75000 |" in text
-    assert "then 4 of 80 voxels differ" in text
+    most = "100.0000 % (0) | 100.0000 % (0) | 100.0000 % (0)"
+    assert f"| m | 2 | SPINEPS, float32 sums | 90.0000 % (4) | {most} | 95.0000 % (2) |" in text
+    assert "then 4 of 80 voxels" in text
+    assert "- fp16, in float16: smallest agreement 95.0000 %, smallest Dice of a class 0.50000." in text
