@@ -75,7 +75,8 @@ def scans(document: dict[str, Any]) -> str:
         "",
         f"{document['date']}, {machine['cpu']}, {machine['cores']} cores. Both run the embedded networks on "
         "the CPU, from the file to the files, each run a process of its own with its imports. *spineps-rt* "
-        "has SPINEPS's rules where nothing else is said.",
+        "has SPINEPS's rules where nothing else is said. *Defaults* counts vertebrae from the sacrum where "
+        "SPINEPS counts from the top of the scan: an instance then has another name, and a Dice of 0.",
         "",
     ]
     for scan in document["scans"]:
