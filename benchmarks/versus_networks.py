@@ -78,7 +78,7 @@ def main(spineps: str, work: Path, output: Path) -> None:
     done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=HERE.parent)
     if done.returncode:
         raise click.ClickException(f"SPINEPS failed:\n{done.stderr[-2000:]}")
-    rows = [row for number, case in enumerate(CASES) for row in compare(work, number, case.name)]
+    rows = [row for number, case in enumerate(CASES) for row in rows_of(work, number, case.name)]
     dull = {
         row["model"] for row in rows if row["compared"] == "published" and len(row["dice"]) < LEAST_CLASSES
     }
@@ -133,6 +133,15 @@ def _cutouts(semantic: np.ndarray, instances: np.ndarray) -> Iterator[tuple[np.n
         window = tuple(slice(c + n - n // 2, c + 2 * n - n // 2) for c, n in zip(centre, CUTOUT))
         place = labelled[window].astype(int) - body + 2
         yield padded[window], np.where((place > 0) & (place < 4), place, 0).astype(np.uint8)
+
+
+def rows_of(folder: Path, number: int, name: str) -> list[dict[str, Any]]:
+    """What :func:`compare` found, now or in a run before."""
+    path = folder / f"rows-{number}.json"
+    if not path.exists():
+        rows = list(compare(folder, number, name))
+        path.write_text(json.dumps(rows), encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def compare(folder: Path, number: int, name: str) -> Iterator[dict[str, Any]]:
