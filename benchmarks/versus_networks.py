@@ -34,6 +34,7 @@ from spineps_rt.engine import load_model, open_engine, select_variant
 from spineps_rt.engine.manifest import GRAPH, Model, SemanticModel
 from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.normalise import normalise
+from spineps_rt.errors import ModelError
 from spineps_rt.intake import read_scan
 from spineps_rt.labels import CORPUS
 from spineps_rt.phantom import PhantomOptions, make_phantom
@@ -63,22 +64,29 @@ LEAST_CLASSES = 3
     "--work", type=click.Path(path_type=Path), required=True, help="Folder; what is there is not made again."
 )
 @click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice([case.name for case in CASES]),
+    help="Leave a model out.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path),
     default=HERE / "results" / "versus_networks.json",
     show_default=True,
 )
-def main(spineps: str, work: Path, output: Path) -> None:
+def main(spineps: str, work: Path, without: tuple[str, ...], output: Path) -> None:
     """Compare every architecture with SPINEPS and write the figures as JSON."""
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "given.npz").exists():
         prepare(work)
     click.echo("SPINEPS makes its models and answers; this takes minutes.")
-    words = [spineps, "-m", "benchmarks.spineps_networks", str(work)]
+    chosen = [(number, case.name) for number, case in enumerate(CASES) if case.name not in without]
+    words = [spineps, "-m", "benchmarks.spineps_networks", str(work), *(str(n) for n, _ in chosen)]
     done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=HERE.parent)
     if done.returncode:
         raise click.ClickException(f"SPINEPS failed:\n{done.stderr[-2000:]}")
-    rows = [row for number, case in enumerate(CASES) for row in rows_of(work, number, case.name)]
+    rows = [row for number, name in chosen for row in rows_of(work, number, name)]
     dull = {
         row["model"] for row in rows if row["compared"] == "published" and len(row["dice"]) < LEAST_CLASSES
     }
@@ -147,7 +155,12 @@ def rows_of(folder: Path, number: int, name: str) -> list[dict[str, Any]]:
 def compare(folder: Path, number: int, name: str) -> Iterator[dict[str, Any]]:
     """Export a model, answer with it, and compare with every answer of SPINEPS."""
     target = folder / f"exported-{number}"
-    export(folder / f"model-{number}", target, overwrite=True, wanted=Wanted(("fp16",)))
+    source = folder / f"model-{number}"
+    try:
+        export(source, target, overwrite=True, wanted=Wanted(("fp16",)))
+    except ModelError as error:  # float16 cannot hold every network's values: then there is no fp16 variant
+        click.echo(f"{name}: {error}")
+        export(source, target, overwrite=True)
     answers = dict(np.load(folder / f"answers-{number}.npz"))
     for graph, device, model in _ways(target):
         ours = _answer(model, folder, device)
@@ -165,9 +178,12 @@ def compare(folder: Path, number: int, name: str) -> Iterator[dict[str, Any]]:
 def _ways(target: Path) -> Iterator[tuple[str, str, Model]]:
     """Graph, device, and the model to open there."""
     model = load_model(target)
-    half = select_variant(model, "fp16")
     for device in DEVICES:
         yield "fp32", device, model
+    if "fp16" not in model.variants:
+        return
+    half = select_variant(model, "fp16")
+    for device in DEVICES:
         yield "fp16", device, half
     manifest, _ = read_folder(target)
     twin = target.with_name(f"{target.name}-float16")
