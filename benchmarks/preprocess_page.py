@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-STEPS = ("prepared", "resampled", "rounded")
+STEPS = ("prepared", "resampled")
 
 
 def section(document: dict[str, Any]) -> str:
@@ -23,11 +23,10 @@ def section(document: dict[str, Any]) -> str:
             "",
             f"{versions}. Voxels that differ by more than 0.001, intensities being 0 to 1500; in brackets "
             "RMS and largest difference. *Prepared* is the scan after intensities, N4 and margin; "
-            "*resampled* is what the network gets; *rounded* is the same, but spineps-rt's rounded to the "
-            "scan's integer type as SPINEPS rounds it.",
+            "*resampled* is what the network gets, rounded where the scan is stored in whole numbers.",
             "",
-            "| scan | stored as | N4 | voxels | prepared | resampled | rounded |",
-            "| --- | --- | --- | ---: | ---: | ---: | ---: |",
+            "| scan | stored as | N4 | voxels | prepared | resampled |",
+            "| --- | --- | --- | ---: | ---: | ---: |",
             *(row for name, case in document["cases"].items() for row in _rows(name, case)),
             "",
         ]

@@ -32,7 +32,9 @@ from TPTBox.segmentation.nnUnet_utils.plans_handler import PlansManager
 from benchmarks.architectures import CASES, CLASSES, CUTOUT, SPACING, Instance, Semantic, plans_of
 from benchmarks.spineps_scan import sum_in_float32
 
-STEPS = 60
+SEMANTIC_PACE = 60, 1e-2
+INSTANCE_PACE = 25, 1e-3
+"""Steps and learning rate; at a larger one the instance network leaves what float16 can hold."""
 BACKGROUND = 0.1
 """Weight of the background in the training's loss."""
 MAPPED = 9
@@ -46,14 +48,14 @@ def train(
     *,
     seed: int,
     patch: Any,
-    steps: int = STEPS,
+    pace: tuple[int, float] = SEMANTIC_PACE,
 ) -> None:
     """Train a network on random patches until its classes are decided; (N, C, ...) and (N, ...)."""
     torch.set_num_threads(1)  # small patches: more threads only wait for each other
     draw, spots = np.random.default_rng(seed), np.argwhere(classes.numpy() > 0)
     weights = torch.tensor([BACKGROUND, *[1.0] * int(classes.max())])
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
-    for _ in range(steps):
+    optimiser = torch.optim.Adam(network.parameters(), lr=pace[1])
+    for _ in range(pace[0]):
         n, *centre = spots[int(draw.integers(len(spots)))]
         starts = [
             int(np.clip(at - want // 2, 0, have - want))
@@ -109,7 +111,12 @@ def write_instance(case: Instance, folder: Path, given: dict[str, np.ndarray]) -
     if case.channels > 1:
         images = nn.functional.one_hot(labels, case.channels).permute(0, 4, 1, 2, 3).float()
     train(
-        model.network, images, torch.from_numpy(given["truth"]).long(), seed=1, patch=CUTOUT, steps=STEPS // 4
+        model.network,
+        images,
+        torch.from_numpy(given["truth"]).long(),
+        seed=1,
+        patch=CUTOUT,
+        pace=INSTANCE_PACE,
     )
     trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
     trainer.strategy.connect(model)
@@ -171,12 +178,13 @@ def answer_instance(folder: Path, cutouts: np.ndarray) -> dict[str, np.ndarray]:
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def main(folder: Path) -> None:
-    """Make every model in FOLDER, where scan.nii.gz and given.npz lie, and write SPINEPS's answers."""
+@click.argument("numbers", nargs=-1, type=int)
+def main(folder: Path, numbers: tuple[int, ...]) -> None:
+    """Make models (all, or those of these NUMBERS) in FOLDER, where scan.nii.gz and given.npz lie; answer."""
     given = dict(np.load(folder / "given.npz"))
     for number, case in enumerate(CASES):
         place, answer = folder / f"model-{number}", folder / f"answers-{number}.npz"
-        if answer.exists():
+        if answer.exists() or (numbers and number not in numbers):
             continue
         shutil.rmtree(place, ignore_errors=True)
         if isinstance(case, Semantic):

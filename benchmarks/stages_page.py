@@ -43,7 +43,7 @@ def section(document: dict[str, Any]) -> str:
         f"{document['date']}, {machine['cpu']}, {machine['cores']} cores. {document['name']}, "
         f"{' x '.join(map(str, size['shape']))} voxels of {spacing} mm, from "
         "the file to the files; both networks answer from masks and cost nothing. SPINEPS and "
-        f"spineps-rt took turns, {len(peer)} each; medians. The answers are the same: see the parity table.",
+        f"spineps-rt took turns, {len(peer)} each; medians. Their final masks are equal in every voxel.",
         "",
         "| | SPINEPS, s | spineps-rt, s | ratio |",
         "| --- | ---: | ---: | ---: |",
