@@ -97,6 +97,10 @@ class EngineError(SpinepsError):
     exit_code = 23
 
 
+class OutOfMemoryError(EngineError):
+    """A network needs more memory than there is, even one sample at a time."""
+
+
 class SelfTestError(EngineError):
     """An engine's masks of the self-test's phantom are not those of the reference."""
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from spineps_rt.results import Network, Result
 from spineps_rt.stages.instance import InstanceLimits, segment_instances
 from spineps_rt.stages.labeling import Levels, name_levels
 from spineps_rt.stages.points import centroids, volumes_in_ml
-from spineps_rt.stages.predict import predict_cutouts, predict_semantic
+from spineps_rt.stages.predict import on_device, predict_cutouts, predict_semantic, predict_windows
 from spineps_rt.stages.preprocess import preprocess, round_whole
 from spineps_rt.stages.reconcile import Reconciled, reconcile
 from spineps_rt.stages.semantic import clean
@@ -214,12 +215,14 @@ class Pipeline:
     def _predict_instances(self, semantic: Volume, clock: Clock) -> tuple[Volume, tuple[str, ...]]:
         """Vertebra mask, uint16, in PIR at the instance model's spacing, and what the stage has to say."""
         model = self.models.instance
+        windows = partial(predict_windows, self._instance)
         with clock.stage("instance"):
             mask = rescale(semantic, _target_spacing(model, semantic.spacing), labels=True)
             answer = segment_instances(
                 mask.array,
                 spacing=mask.spacing,
                 predict=self._classify,
+                predict_windows=windows if on_device(self._instance) else None,
                 limits=_limits(model),
                 options=self.options.instance,
             )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spineps_rt.stages.couple import couples, dice
-from spineps_rt.stages.cutouts import Prediction, collect, place_window
+from spineps_rt.stages.cutouts import Prediction, ask, collect, place_window
 from spineps_rt.stages.merge import merge
 
 SHAPE = (14, 40, 12)
@@ -148,7 +148,8 @@ def test_predictions_lie_where_the_window_was():
         answer[:, 4, 6:8, 3] = 3
         return answer
 
-    found, blank = collect(labels, windows, predict, size=(8, 10, 6), batch=1, largest=0)
+    answers = ask(labels, windows, predict, size=(8, 10, 6), batch=1)
+    found, blank = collect(windows, answers, largest=0)
     assert blank == []
     assert sorted(found) == [(0, 1), (0, 2), (1, 1), (1, 2)]
     assert [np.argwhere(full(found, m)).tolist() for m in ((0, 1), (1, 2))] == [

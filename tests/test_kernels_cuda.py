@@ -9,43 +9,45 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_models
 from numba import cuda
 
-from spineps_rt.engine import load_model, open_engine
-from spineps_rt.engine.device_stitch import sliding_window_on_device
 from spineps_rt.engine.normalise import measured, normalise
-from spineps_rt.engine.stitch import sliding_window
-from spineps_rt.engine.tiling import plan_tiles
-from spineps_rt.errors import NotFiniteError
 from spineps_rt.kernels import cuda as kernels
 from spineps_rt.kernels import stitch
-from spineps_rt.stages.predict import predict_semantic
 
 PATCH = (3, 4, 5)
+TURNS = [(False, False, False), (False, True, True)]
 RNG = np.random.default_rng(7)
 
 
+def turned(tile, turn):
+    return np.flip(tile, [axis for axis, yes in enumerate(turn) if yes])
+
+
+@pytest.mark.parametrize("turn", TURNS)
 @pytest.mark.parametrize("start", [(0, 0, 0), (-2, 1, 3), (2, -3, -4), (9, 9, 9)])
-def test_gather_tile_normalises_as_the_cpu_does(start):
+def test_gather_tile_normalises_as_the_cpu_does(start, turn):
     image = RNG.integers(0, 3000, (4, 5, 6)).astype(np.int16)
     values, scale = measured(image, "zscore")
     tile = cuda.to_device(np.full((1, 1, *PATCH), 9, np.float32))
-    kernels.gather_tile(cuda.to_device(values), start, scale, tile)
+    kernels.gather_tile(cuda.to_device(values), (start, turn), scale, tile)
     reach = 16
     padded = np.pad(normalise(image, "zscore"), reach)
     box = tuple(slice(s + reach, s + reach + p) for s, p in zip(start, PATCH))
-    np.testing.assert_array_equal(tile.copy_to_host()[0, 0], padded[box])
+    np.testing.assert_array_equal(tile.copy_to_host()[0, 0], turned(padded[box], turn))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("turn", TURNS)
 @pytest.mark.parametrize("start", [(0, 0, 0), (2, 7, 1)])
-def test_accumulate_wraps_around_as_the_cpu_does(dtype, start):
+def test_accumulate_wraps_around_as_the_cpu_does(dtype, start, turn):
     total = RNG.normal(size=(3, 4, 5, 6)).astype(np.float32)
     logits = RNG.normal(size=(3, *PATCH)).astype(dtype)
     weights = RNG.uniform(1, 1000, PATCH).astype(np.float32)
     device, bad = cuda.to_device(total), cuda.to_device(np.zeros(1, np.int32))
-    kernels.accumulate(device, cuda.to_device(logits[None]), cuda.to_device(weights), start, bad)
+    shown = np.ascontiguousarray(np.stack([turned(one, turn) for one in logits]))
+    place = (start, turn)
+    kernels.accumulate(device, cuda.to_device(shown[None]), cuda.to_device(weights), place, bad)
     stitch.accumulate(total, logits, weights, start)
     np.testing.assert_allclose(device.copy_to_host(), total, rtol=1e-6, atol=1e-4)  # a GPU fuses * and +
     assert bad.copy_to_host()[0] == 0
@@ -76,57 +78,6 @@ def test_gather_cutouts():
         np.testing.assert_array_equal(cutout[0], padded[box])
 
 
-class HostRun:
-    """What DeviceRun is, but an engine of the host runs a real network between the buffers."""
-
-    def __init__(self, engine):
-        self.stream = cuda.stream()
-        self.input = cuda.device_array(engine.model.input.shape, np.float32)
-        self.output = cuda.device_array(engine.model.output.shape, np.float32)
-        self._engine = engine
-
-    def launch(self):
-        self.output.copy_to_device(self._engine._run(self.input.copy_to_host()))  # unchecked, as a GPU's
-
-
-@pytest.fixture
-def engine(tmp_path):
-    """Logits depend on where in the tile a voxel lies, so overlapping tiles disagree."""
-    field = np.random.default_rng(3).normal(0, 1.5, (1, 4, *PATCH))
-    levels = (-1.5, -0.5, 0.5, 1.5)
-    folder = tiny_models.write_semantic(tmp_path / "s", levels=levels, patch=PATCH, field=field)
-    with open_engine(load_model(folder), device="onnx", threads=1) as opened:
-        yield opened
-
-
-@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 9, 5), (7, 3, 6), (1, 1, 1)])
-def test_a_volume_through_the_device_equals_the_host(engine, shape):
-    image = RNG.integers(0, 900, shape).astype(np.float32)
-    values, scale = measured(image, "zscore")
-    plan = plan_tiles(shape, PATCH, 0.5)
-    answer = sliding_window_on_device(HostRun(engine), engine.model, values, scale, plan=plan)
-    expected = sliding_window(engine, normalise(image, "zscore"), step=0.5)
-    np.testing.assert_array_equal(answer, expected)
-
-
-def test_predict_takes_the_device_where_an_engine_has_one(engine, monkeypatch):
-    image = np.zeros((8, 6, 7), np.float32)
-    image[1:6, 1:, 2:] = RNG.integers(1, 900, (5, 5, 5))
-    expected = predict_semantic(image, engine)
-    run = HostRun(engine)
-    monkeypatch.setattr(engine, "on_device", lambda: run)
-    monkeypatch.setattr(engine, "borrow", None)  # the host's way
-    np.testing.assert_array_equal(predict_semantic(image, engine), expected)
-
-
-def test_infinite_logits_are_an_error(engine):
-    run = HostRun(engine)
-    run.launch = lambda: run.output.copy_to_device(np.full(run.output.shape, np.inf, np.float32))
-    plan = plan_tiles(PATCH, PATCH, 0.5)
-    with pytest.raises(NotFiniteError, match="NaN or infinity"):
-        sliding_window_on_device(run, engine.model, np.ones(PATCH, np.float16), (0.0, 1.0), plan=plan)
-
-
 COMPILE = """
 import types
 import numba.cuda.dispatcher
@@ -136,10 +87,10 @@ from spineps_rt.kernels import cuda as kernels
 def array(dtype, axes):
     return nt.Array(dtype, axes, "C")
 
-place = nt.UniTuple(int64, 3)
+place, turn = nt.UniTuple(int64, 3), nt.UniTuple(nt.boolean, 3)
 signatures = {
-    "_gather_tile": (array(nt.float16, 3), place, float32, float32, array(float32, 5)),
-    "_accumulate": (array(float32, 4), array(float32, 5), array(float32, 3), place, array(int32, 1)),
+    "_gather_tile": (array(nt.float16, 3), place, turn, float32, float32, array(float32, 5)),
+    "_accumulate": (array(float32, 4), array(float32, 5), array(float32, 3), place, turn, array(int32, 1)),
     "_finalise": (array(float32, 4), array(uint8, 3), place, place),
     "_gather_cutouts": (array(uint8, 3), array(uint8, 1), array(int64, 2), array(uint8, 5)),
 }

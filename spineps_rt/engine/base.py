@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -33,11 +34,14 @@ class Engine(ABC):
         Raises:
             ModelError: The graph is not what its manifest says.
         """
-        self.model = model
         self.provider = provider
         self.samples = 0
         """Tiles or cutouts that the network has answered, mirrored ones included."""
         self._open = True
+        self._adopt(model)
+
+    def _adopt(self, model: Model) -> None:
+        """Take a model after checking the session's inputs and outputs against it."""
         inputs, outputs = self._signature()
         for what, found, expected in (("input", inputs, model.input), ("output", outputs, model.output)):
             if found != [expected]:
@@ -46,6 +50,7 @@ class Engine(ABC):
                     f"{', '.join(map(_describe, found)) or 'none'}; its manifest says {_describe(expected)}. "
                     "Export the model again."
                 )
+        self.model = model
 
     @abstractmethod
     def _signature(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
@@ -89,6 +94,20 @@ class Engine(ABC):
         """Return the network between buffers of a GPU (``engine.device_run.DeviceRun``), or None."""
         return None
 
+    def change(self, model: Model) -> bool:  # noqa: ARG002 (a back end that can says how)
+        """Run another variant of the model from now on, in place of the present one.
+
+        Args:
+            model: The model in that variant.
+
+        Returns:
+            Whether it does; a back end that cannot, or lacks what it needs for it, goes on as before.
+
+        Raises:
+            ModelError, EngineError: As when an engine is opened.
+        """
+        return False
+
     def rest(self) -> None:  # noqa: B027 (a back end that keeps nothing between runs has nothing to give)
         """Give back what only a running network needs; the next run takes it again by itself."""
 
@@ -124,6 +143,16 @@ class Engine(ABC):
     ) -> None:
         self.close()
 
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what a library raises while it runs the network into an EngineError that names it."""
+        try:
+            yield
+        except EngineError:
+            raise
+        except Exception as error:
+            raise EngineError(f"{self.provider} failed on model {self.model.name!r}: {error}") from error
+
     def _check(self, batch: np.ndarray) -> None:
         spec = self.model.input
         if not self._open:
@@ -141,10 +170,8 @@ class Engine(ABC):
     def _infer_some(self, batch: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         lacking = self.model.batch - len(batch)
         full = np.concatenate([batch, np.repeat(batch[-1:], lacking, 0)]) if lacking else batch
-        try:
+        with self.explained():
             answer = run(np.ascontiguousarray(full))
-        except Exception as error:
-            raise EngineError(f"{self.provider} failed on model {self.model.name!r}: {error}") from error
         spec = self.model.output
         if answer.shape != spec.shape or answer.dtype != spec.dtype:
             came = _describe(TensorSpec(spec.name, str(answer.dtype), answer.shape))

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from spineps_rt.engine.base import Engine
+from spineps_rt.engine.device_run import DeviceRun
 from spineps_rt.engine.manifest import SemanticModel
+from spineps_rt.engine.mirror import turns
+from spineps_rt.engine.stitch import Progress
 from spineps_rt.engine.tiling import TilePlan, importance_map
 from spineps_rt.errors import NotFiniteError
 
 
 def sliding_window_on_device(
-    run: Any,
-    model: SemanticModel,
+    engine: Engine,
     image: np.ndarray,
     scale: tuple[float, float],
     *,
     plan: TilePlan,
+    mirror: bool = True,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """Classify every voxel of a volume, as :func:`spineps_rt.engine.stitch.sliding_window`.
 
     Tiles are cut, normalised, run, weighed and summed on one stream without the host; the sums are a ring of
-    one patch along the plan's long axis, as there.
+    one patch along the plan's long axis, as there. A mirrored tile is a tile of its own whose weights are a
+    fraction: the sum is the average.
 
     Args:
-        run: The network between device buffers (:class:`~spineps_rt.engine.device_run.DeviceRun`): ``input``,
-            ``output``, ``stream`` and ``launch()``.
-        model: Its model.
+        engine: Of a semantic model, with a network between device buffers.
         image: float16, 3-D, C-contiguous, in the network's axis order, as
             :func:`spineps_rt.engine.normalise.measured` returns it.
         scale: Mean and standard deviation, likewise.
-        plan: Where the tiles lie.
+        plan: Where the tiles lie; as many of them run at a time as the graph takes.
+        mirror: Average over mirrored tiles where the model's manifest says so.
+        progress: Called with tiles done and tiles in all.
 
     Returns:
         uint8 class map of the image's shape.
@@ -39,39 +46,102 @@ def sliding_window_on_device(
     Raises:
         NotFiniteError: The network answered NaN or infinity.
     """
-    from numba import cuda  # noqa: PLC0415 (slow to import)
-
-    from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415
-
-    stream, axis = run.stream, plan.long_axis
-    ring = list(plan.padded)
-    ring[axis] = plan.patch[axis]
-    volume = cuda.to_device(image, stream=stream)
-    weights = cuda.to_device(np.ascontiguousarray(importance_map(plan.patch)), stream=stream)
-    total = cuda.to_device(np.zeros((model.output.shape[1], *ring), np.float32), stream=stream)
-    bad = cuda.to_device(np.zeros(1, np.int32), stream=stream)
-    classes = cuda.device_array(plan.padded, np.uint8)
-
-    def leave(first: int, last: int) -> None:
-        low, high = [0, 0, 0], list(plan.padded)
-        low[axis], high[axis] = first, last
-        kernels.finalise(total, classes, tuple(low), tuple(high), stream=stream)  # type: ignore[arg-type]
-
-    done = 0
-    for tile in plan.tiles:
-        start = tuple(first - low for first, (low, _) in zip(tile, plan.padding))
-        kernels.gather_tile(volume, start, scale, run.input, stream=stream)  # type: ignore[arg-type]
-        run.launch()
-        leave(done, tile[axis])
-        done = tile[axis]
-        kernels.accumulate(total, run.output, weights, tile, bad, stream=stream)  # type: ignore[arg-type]
-    leave(done, plan.padded[axis])
-    answer, wrong = classes.copy_to_host(stream=stream), bad.copy_to_host(stream=stream)
-    stream.synchronize()
-    if wrong[0]:
+    model = engine.model
+    axes = model.mirror_axes if mirror and isinstance(model, SemanticModel) else ()
+    with engine.explained():
+        window = _Window(engine.on_device(), image, scale, plan, axes)
+    jobs = [(tile, turn) for tile in plan.tiles for turn in window.turns]
+    if progress:
+        progress(0, len(plan.tiles))
+    for first in range(0, len(jobs), model.batch):
+        some = jobs[first : first + model.batch]
+        with engine.explained():
+            window.run(some, wait=progress is not None)
+        engine.samples += len(some)
+        if progress:
+            progress((first + len(some)) // len(window.turns), len(plan.tiles))
+    with engine.explained():
+        classes, bad = window.fetch()
+    if bad:
         raise NotFiniteError(
             f"Model {model.name!r} answered NaN or infinity on the GPU: the result would be meaningless. "
             "Check the image's intensities, or run with another device."
         )
-    inside = tuple(slice(low, low + size) for size, (low, _) in zip(plan.shape, plan.padding))
-    return np.ascontiguousarray(answer[inside])
+    return classes
+
+
+def window_bytes(model: SemanticModel, plan: TilePlan) -> int:
+    """Count what the sliding window takes of the GPU's memory beside the network."""
+    sums = 4 * model.output.shape[1] * math.prod(_ring(plan))
+    return 2 * math.prod(plan.shape) + math.prod(plan.padded) + 4 * math.prod(plan.patch) + sums
+
+
+class _Window:
+    """What lies on the GPU while a volume's tiles run: the image, the sums, the classes."""
+
+    def __init__(
+        self,
+        run: DeviceRun,
+        image: np.ndarray,
+        scale: tuple[float, float],
+        plan: TilePlan,
+        axes: tuple[int, ...],
+    ) -> None:
+        from numba import cuda  # noqa: PLC0415 (slow to import)
+
+        self._run, self._plan, self._scale = run, plan, scale
+        self.turns = [(0 in some, 1 in some, 2 in some) for some in turns(axes)]
+        weights = importance_map(plan.patch) / np.float32(len(self.turns))
+        self._volume = cuda.to_device(image, stream=run.stream)
+        self._weights = cuda.to_device(weights, stream=run.stream)
+        total = np.zeros((run.output.shape[1], *_ring(plan)), np.float32)
+        self._total = cuda.to_device(total, stream=run.stream)
+        self._bad = cuda.to_device(np.zeros(1, np.int32), stream=run.stream)
+        self._classes = cuda.device_array(plan.padded, np.uint8)
+        self._left = 0
+        run.stream.synchronize()  # what went up may now leave the host
+
+    def run(self, jobs: list[Any], *, wait: bool) -> None:
+        """Run at most a batch of tiles; what lacks to it is the last of them again."""
+        from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415 (slow to import)
+
+        run = self._run
+        for n in range(run.input.shape[0]):
+            tile, turn = jobs[min(n, len(jobs) - 1)]
+            x, y, z = (at - low for at, (low, _) in zip(tile, self._plan.padding))
+            kernels.gather_tile(
+                self._volume, ((x, y, z), turn), self._scale, run.input[n : n + 1], stream=run.stream
+            )
+        run.launch()
+        for n, job in enumerate(jobs):
+            self._leave(job[0][self._plan.long_axis])
+            kernels.accumulate(
+                self._total, run.output[n : n + 1], self._weights, job, self._bad, stream=run.stream
+            )
+        if wait:
+            run.stream.synchronize()
+
+    def fetch(self) -> tuple[np.ndarray, bool]:
+        """Bring the classes down, and whether any logit was NaN or infinite."""
+        plan, stream = self._plan, self._run.stream
+        self._leave(plan.padded[plan.long_axis])
+        answer, bad = self._classes.copy_to_host(stream=stream), self._bad.copy_to_host(stream=stream)
+        stream.synchronize()
+        inside = tuple(slice(low, low + size) for size, (low, _) in zip(plan.shape, plan.padding))
+        return np.ascontiguousarray(answer[inside]), bool(bad[0])
+
+    def _leave(self, last: int) -> None:
+        """Let rows of the long axis up to ``last`` take their class and leave the ring."""
+        from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415
+
+        low, high = [0, 0, 0], list(self._plan.padded)
+        low[self._plan.long_axis], high[self._plan.long_axis] = self._left, last
+        corners = (low[0], low[1], low[2]), (high[0], high[1], high[2])
+        kernels.finalise(self._total, self._classes, *corners, stream=self._run.stream)
+        self._left = last
+
+
+def _ring(plan: TilePlan) -> list[int]:
+    ring = list(plan.padded)
+    ring[plan.long_axis] = plan.patch[plan.long_axis]
+    return ring

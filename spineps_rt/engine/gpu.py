@@ -1,8 +1,9 @@
-"""What the NVIDIA driver shows of this machine, asked without loading any CUDA library."""
+"""What the NVIDIA driver shows of this machine, and whether kernels can be compiled for it."""
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 
 _MAJOR, _MINOR = 75, 76
@@ -10,7 +11,7 @@ _MAJOR, _MINOR = 75, 76
 
 
 def cuda_devices() -> int:
-    """Count the GPUs.
+    """Count the GPUs, without loading any library of CUDA.
 
     Returns:
         0 where there is no driver. Asked first, because ONNX Runtime prints its own errors when a GPU
@@ -35,6 +36,14 @@ def compute_capability() -> str | None:
             return None
         name += str(number.value)
     return name
+
+
+@functools.cache
+def kernels_compile() -> bool:
+    """Tell whether numba finds a driver and NVIDIA's compiler library (NVVM), which kernels on a GPU need."""
+    from numba import cuda  # noqa: PLC0415 (slow to import)
+
+    return bool(cuda.is_available())
 
 
 def _driver() -> ctypes.CDLL | None:

@@ -9,11 +9,15 @@ import numpy as np
 from spineps_rt.engine.base import Engine
 
 
+def turns(axes: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Every combination of axes in nnU-Net's order: none, then every axis alone, every pair, all three."""
+    return [some for count in range(len(axes) + 1) for some in itertools.combinations(axes, count)]
+
+
 def mirrored_logits(engine: Engine, tiles: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """Run tiles along every combination of mirrored axes and average what comes back, mirrored back.
 
-    As nnU-Net does (``_internal_maybe_mirror_and_predict``): none mirrored first, then every axis alone, then
-    every pair, then all three.
+    As nnU-Net does (``_internal_maybe_mirror_and_predict``), in the order of :func:`turns`.
 
     Args:
         engine: Of a semantic model.
@@ -27,10 +31,9 @@ def mirrored_logits(engine: Engine, tiles: np.ndarray, axes: tuple[int, ...]) ->
         ContractError, NotFiniteError, EngineError: As :meth:`~spineps_rt.engine.Engine.borrow`.
     """
     total = engine.borrow(tiles).astype(np.float32, copy=bool(axes))
-    for count in range(1, len(axes) + 1):
-        for some in itertools.combinations(axes, count):
-            turned = tuple(axis + 2 for axis in some)
-            total += np.flip(engine.borrow(np.flip(tiles, turned)), turned)
+    for some in turns(axes)[1:]:
+        turned = tuple(axis + 2 for axis in some)
+        total += np.flip(engine.borrow(np.flip(tiles, turned)), turned)
     if axes:
         total /= 2 ** len(axes)
     return total

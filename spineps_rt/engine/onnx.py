@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from spineps_rt.engine.base import Engine, UnavailableError
-from spineps_rt.engine.gpu import cuda_devices
+from spineps_rt.engine.device_run import OnnxRun
+from spineps_rt.engine.gpu import cuda_devices, kernels_compile
 from spineps_rt.engine.manifest import Model, TensorSpec
 from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.offline import import_onnxruntime
@@ -51,7 +53,10 @@ class OnnxEngine(Engine):
             ) from error
         if provider != CPU:
             _require_gpu(onnxruntime, provider)
-        self._session: Any = _session(onnxruntime, model, provider, threads)
+        self._build = partial(_session, onnxruntime, provider=provider, threads=threads)
+        self._session: Any = self._build(model)
+        self._device: OnnxRun | None = None
+        self._bindable = provider != CPU and kernels_compile()
         really = self._session.get_providers()[0]
         if really != provider:
             raise EngineError(
@@ -66,10 +71,28 @@ class OnnxEngine(Engine):
     def _run(self, batch: np.ndarray) -> np.ndarray:
         return self._session.run([self.model.output.name], {self.model.input.name: batch})[0]
 
+    def on_device(self) -> OnnxRun | None:
+        """Return the network between buffers of the GPU, made when first asked for; None on the CPU."""
+        if self._bindable and self._open and self._device is None:
+            with self.explained():
+                self._device = OnnxRun(self._session, (self.model.input, self.model.output))
+        return self._device
+
+    def change(self, model: Model) -> bool:
+        """Build the session of another variant; the present one goes first, because of the memory."""
+        self._device = self._session = None
+        self._session = self._build(model)
+        self._adopt(model)
+        return True
+
+    def rest(self) -> None:
+        """Release the memory of both ends."""
+        self._device = None
+
     def close(self) -> None:
         """Release the session."""
         super().close()
-        self._session = None
+        self._device = self._session = None
 
 
 def _specs(nodes: Any) -> list[TensorSpec]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +9,8 @@ import numpy as np
 
 from spineps_rt.engine.base import Engine, UnavailableError
 from spineps_rt.engine.cache import EngineKey, find_engine
-from spineps_rt.engine.device_run import DeviceRun
-from spineps_rt.engine.gpu import compute_capability
+from spineps_rt.engine.device_run import TensorRtRun
+from spineps_rt.engine.gpu import compute_capability, kernels_compile
 from spineps_rt.engine.manifest import Model, TensorSpec
 from spineps_rt.engine.models import M, select_variant
 from spineps_rt.engine.tensorrt_library import Library, load_library
@@ -48,19 +46,24 @@ class TensorRtEngine(Engine):
             raise UnavailableError(
                 f"{library} runs on an NVIDIA GPU with its driver; this machine shows none."
             )
-        self._library = load_library(library)
-        model, key, plan = find_plan(model, self._library, target)
+        self._library, self._target = load_library(library), target
+        found = find_plan(model, self._library, target)
+        super().__init__(found[0], provider=self._load(*found))
+
+    def _load(self, model: Model, key: EngineKey, plan: bytes) -> str:
+        """Load a serialised engine; returns what runs."""
+        self._device: TensorRtRun | None = None
+        self._engine: Any = None
         self._runtime: Any = self._library.module.Runtime(self._library.logger)
         # A version-compatible engine brings the program that runs it. It came from the private cache.
         self._runtime.engine_host_code_allowed = key.version != self._library.version
-        self._engine: Any = self._runtime.deserialize_cuda_engine(plan)
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineError(
-                f"{library} {self._library.version} refuses the engine {key.name}: "
+                f"{key.library} {self._library.version} refuses the engine {key.name}: "
                 f"{self._library.complaints()}. Build it again: {key.command(model.folder)}"
             )
-        self._device: DeviceRun | None = None
-        super().__init__(model, provider=f"{library} {key.version} {key.target} {key.precision}")
+        return f"{key.library} {key.version} {key.target} {key.precision}"
 
     def _signature(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         return signature(self._engine, self._library)
@@ -69,21 +72,31 @@ class TensorRtEngine(Engine):
         return self._run_borrowed(batch).copy()
 
     def _run_borrowed(self, batch: np.ndarray) -> np.ndarray:
-        with self._explained():
-            return self.on_device().run(batch)
+        return self._between_buffers().run(batch)
 
-    def on_device(self) -> DeviceRun:
-        """Return the network between buffers of the GPU; made when first asked for."""
+    def _between_buffers(self) -> TensorRtRun:
+        """The network between buffers of the GPU; made when first asked for."""
         if self._device is None:
-            self._device = DeviceRun(self._engine, (self.model.input, self.model.output))
+            ends = (self.model.input, self.model.output)
+            self._device = TensorRtRun(self._engine, ends, complaints=self._library.complaints)
         return self._device
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def on_device(self) -> TensorRtRun | None:
+        """Return the network between buffers of the GPU; None where no kernel can be compiled for it."""
+        if not (kernels_compile() and self._open):
+            return None
+        with self.explained():
+            return self._between_buffers()
+
+    def change(self, model: Model) -> bool:
+        """Load the engine of another variant if it is in the cache; the present one goes first."""
         try:
-            yield
-        except RuntimeError as error:
-            raise RuntimeError(f"{error}: {self._library.complaints()}") from error
+            found = find_plan(model, self._library, self._target)
+        except UnavailableError:
+            return False
+        self.provider = self._load(*found)
+        self._adopt(found[0])
+        return True
 
     def rest(self) -> None:
         """Release the activations and the memory of both ends."""

@@ -16,6 +16,9 @@ from numba import cuda
 from spineps_rt.kernels import _rules
 
 _THREADS = 256
+Place = tuple[tuple[int, int, int], tuple[bool, bool, bool]]
+"""A tile's first voxel, and which of its axes are turned round for the network."""
+_mirrored = cuda.jit(device=True)(_rules.mirrored)
 _added = cuda.jit(device=True)(_rules.added)
 _beats = cuda.jit(device=True)(_rules.beats)
 
@@ -25,60 +28,74 @@ def _launch(kernel: Any, voxels: int, stream: Any, *arguments: Any) -> None:
         kernel[(voxels + _THREADS - 1) // _THREADS, _THREADS, stream](*arguments)
 
 
-def gather_tile(
-    volume: Any, start: tuple[int, int, int], scale: tuple[float, float], tile: Any, *, stream: Any = 0
-) -> None:
+def gather_tile(volume: Any, place: Place, scale: tuple[float, float], tile: Any, *, stream: Any = 0) -> None:
     """Cut a normalised tile out of a volume, zeros where it hangs over.
 
     Args:
         volume: float16 (n0, n1, n2), intensities.
-        start: The tile's first voxel in the volume; may be negative.
+        place: The tile's place in the volume; its first voxel may be negative.
         scale: Mean and standard deviation of the intensities.
         tile: float32 (1, 1, p0, p1, p2), overwritten; rounded to float16 as ``engine.normalise`` does.
         stream: Where the work is put.
     """
     mean, deviation = (np.float32(value) for value in scale)
-    _launch(_gather_tile, tile.size, stream, volume, start, mean, deviation, tile)
+    _launch(_gather_tile, tile.size, stream, volume, *place, mean, deviation, tile)
 
 
 @cuda.jit
-def _gather_tile(volume: Any, start: tuple[int, int, int], mean: float, deviation: float, tile: Any) -> None:
+def _gather_tile(
+    volume: Any,
+    start: tuple[int, int, int],
+    turn: tuple[bool, bool, bool],
+    mean: float,
+    deviation: float,
+    tile: Any,
+) -> None:
     n: int = cuda.grid(1)  # type: ignore[call-arg]
     size1, size2 = tile.shape[3], tile.shape[4]
     i, j, k = n // (size1 * size2), n // size2 % size1, n % size2
     if i < tile.shape[2]:
-        x, y, z = start[0] + i, start[1] + j, start[2] + k
+        x = start[0] + _mirrored(i, tile.shape[2], turn[0])
+        y = start[1] + _mirrored(j, size1, turn[1])
+        z = start[2] + _mirrored(k, size2, turn[2])
         value = np.float32(0)
         if 0 <= x < volume.shape[0] and 0 <= y < volume.shape[1] and 0 <= z < volume.shape[2]:
             value = np.float32(np.float16((np.float32(volume[x, y, z]) - mean) / deviation))
         tile[0, 0, i, j, k] = value
 
 
-def accumulate(
-    total: Any, logits: Any, weights: Any, start: tuple[int, int, int], bad: Any, *, stream: Any = 0
-) -> None:
+def accumulate(total: Any, logits: Any, weights: Any, place: Place, bad: Any, *, stream: Any = 0) -> None:
     """Add one tile's weighted logits, as :func:`spineps_rt.kernels.stitch.accumulate`.
 
     Args:
         total: float32 (classes, n0, n1, n2), changed; axes 0 and 1 of a voxel wrap around.
         logits: Float (1, classes, p0, p1, p2).
         weights: float32 (p0, p1, p2).
-        start: The tile's first voxel in the whole volume.
+        place: The tile's place in the whole volume; the logits of a turned tile are turned back.
         bad: int32 (1,): becomes 1 where a logit is NaN or infinite.
         stream: Where the work is put.
     """
-    _launch(_accumulate, weights.size, stream, total, logits, weights, start, bad)
+    _launch(_accumulate, weights.size, stream, total, logits, weights, *place, bad)
 
 
 @cuda.jit
-def _accumulate(total: Any, logits: Any, weights: Any, start: tuple[int, int, int], bad: Any) -> None:
+def _accumulate(
+    total: Any,
+    logits: Any,
+    weights: Any,
+    start: tuple[int, int, int],
+    turn: tuple[bool, bool, bool],
+    bad: Any,
+) -> None:
     n: int = cuda.grid(1)  # type: ignore[call-arg]
     size1, size2 = weights.shape[1], weights.shape[2]
     i, j, k = n // (size1 * size2), n // size2 % size1, n % size2
     if i < weights.shape[0]:
         x, y, z = (start[0] + i) % total.shape[1], (start[1] + j) % total.shape[2], start[2] + k
+        u, v = _mirrored(i, weights.shape[0], turn[0]), _mirrored(j, size1, turn[1])
+        w = _mirrored(k, size2, turn[2])
         for c in range(total.shape[0]):
-            logit = logits[0, c, i, j, k]
+            logit = logits[0, c, u, v, w]
             if not math.isfinite(logit):
                 bad[0] = 1
             total[c, x, y, z] = _added(total[c, x, y, z], weights[i, j, k], logit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,9 @@ from spineps_rt.kernels.statistics import Box
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """Cutouts uint8 (N, P, I, R), labels 0 to 9 -> classes, same shape: 0 none, 1 above, 2 centre, 3 below."""
+PredictWindows = Callable[[np.ndarray, np.ndarray, np.ndarray], Iterator[np.ndarray]]
+"""A network that cuts by itself, because the mask lies on a GPU: semantic mask uint8 (P, I, R), network label
+of each of its labels uint8 (256,), windows' first voxels int64 (N, 3) -> classes of one after the other."""
 CLASSES = 3
 STEP_DOWN = 5
 """Voxels by which a centre that lies beside the spine moves down until it meets a structure."""
@@ -63,36 +66,27 @@ def place_window(labels: np.ndarray, centre: np.ndarray, size: tuple[int, int, i
     return Window((inside[0], inside[1], inside[2]), (place[0], place[1], place[2]), middle), met
 
 
+def first_voxels(windows: list[Window], size: tuple[int, int, int]) -> np.ndarray:
+    """First voxel of every window in the volume, int64 (N, 3); negative where padding comes before it."""
+    return np.array([window.centre for window in windows], np.int64).reshape(-1, 3) - np.array(size) // 2
+
+
 def collect(
-    labels: np.ndarray,
-    windows: list[Window],
-    predict: Predict,
-    *,
-    size: tuple[int, int, int],
-    batch: int,
-    largest: int,
+    windows: list[Window], answers: Iterable[np.ndarray], *, largest: int
 ) -> tuple[Predictions, list[int]]:
-    """Run the network on every window, a few at a time, so that memory does not grow with the spine.
+    """Keep what the network says to every window, one after the other, so that memory does not grow.
 
     Args:
-        labels: Network labels, (P, I, R), uint8.
         windows: The windows, in order.
-        predict: The network.
-        size: Voxels of a cutout.
-        batch: Cutouts a call.
+        answers: What the network says to each: uint8, of the cutout's size, with the classes of Predict.
         largest: Keep that many components of each class of a cutout; 0 keeps all.
 
     Returns:
         The predictions, and the windows whose centre voxel got no class.
-
-    Raises:
-        ContractError: The network's answer is not of the shape, type or classes that were agreed.
     """
     predictions: Predictions = {}
     blank = []
-    for index, (window, answer) in enumerate(
-        zip(windows, _answers(labels, windows, predict, size=size, batch=batch))
-    ):
+    for index, (window, answer) in enumerate(zip(windows, answers)):
         classes = components.keep_largest(answer, largest) if largest > 0 else answer
         classes = np.ascontiguousarray(classes[window.place])
         if classes[tuple(c - side.start for c, side in zip(window.centre, window.inside))] == 0:
@@ -108,10 +102,24 @@ def collect(
     return predictions, blank
 
 
-def _answers(
+def ask(
     labels: np.ndarray, windows: list[Window], predict: Predict, *, size: tuple[int, int, int], batch: int
 ) -> Iterator[np.ndarray]:
-    """Yield the network's answer for each window, verified."""
+    """Run the network on every window, a few at a time.
+
+    Args:
+        labels: Network labels, (P, I, R), uint8.
+        windows: The windows, in order.
+        predict: The network.
+        size: Voxels of a cutout.
+        batch: Cutouts a call.
+
+    Yields:
+        The network's answer for each window, uint8, of the cutout's size.
+
+    Raises:
+        ContractError: The network's answer is not of the shape, type or classes that were agreed.
+    """
     for first in range(0, len(windows), batch):
         some = windows[first : first + batch]
         cutouts = np.zeros((len(some), *size), dtype=np.uint8)

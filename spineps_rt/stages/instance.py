@@ -13,7 +13,7 @@ from spineps_rt.kernels import morphology, relabel, statistics
 from spineps_rt.labels import CORPUS, CORPUS_INNER, DENS, SACRUM
 from spineps_rt.options import InstanceOptions
 from spineps_rt.stages import corpora, couple, cutouts, merge, resolution, small_components
-from spineps_rt.stages.cutouts import Predict
+from spineps_rt.stages.cutouts import Predict, PredictWindows
 from spineps_rt.stages.resolution import REFERENCE_SPACING, REFERENCE_VOXEL_MM3, Spacing
 
 CROP_MARGIN_MM = 5 * min(REFERENCE_SPACING)
@@ -62,6 +62,7 @@ def segment_instances(
     *,
     spacing: Sequence[float],
     predict: Predict,
+    predict_windows: PredictWindows | None = None,
     limits: InstanceLimits | None = None,
     options: InstanceOptions = _DEFAULTS,
 ) -> InstanceAnswer:
@@ -72,6 +73,7 @@ def segment_instances(
         spacing: Voxel size in mm, (P, I, R).
         predict: The instance network: cutouts uint8 (N, P, I, R) with labels 0 to 9 -> classes uint8 of the
             same shape, 0 to 3. Called with at most ``options.batch`` cutouts, from the lowest body upwards.
+        predict_windows: The same network where it takes the whole mask at once; ``predict`` is not called.
         limits: The model's cutout size, label mapping and thresholds.
         options: Which steps are done.
 
@@ -100,14 +102,12 @@ def segment_instances(
     )
     network_labels = relabel.map_labels(cropped, dict(limits.mapping), keep_others=False)
     placed = [cutouts.place_window(network_labels, centre, limits.cutout) for centre in centres]
-    predictions, blank = cutouts.collect(
-        network_labels,
-        [window for window, _ in placed],
-        predict,
-        size=limits.cutout,
-        batch=options.batch,
-        largest=options.largest_components,
-    )
+    windows = [window for window, _ in placed]
+    if predict_windows:
+        answers = predict_windows(cropped, _table(limits), cutouts.first_voxels(windows, limits.cutout))
+    else:
+        answers = cutouts.ask(network_labels, windows, predict, size=limits.cutout, batch=options.batch)
+    predictions, blank = cutouts.collect(windows, answers, largest=options.largest_components)
     merged = merge.merge(predictions, couple.couples(predictions), cropped.shape)
     merged, found = _finish(merged, _voxels(limits.vert_size_threshold, limits, size), options)
     instances = np.zeros(labels.shape, dtype=np.uint16)
@@ -125,6 +125,11 @@ def _check_limits(limits: InstanceLimits, options: InstanceOptions) -> None:
         raise ContractError(f"The mapping {dict(limits.mapping)} leads beyond the network's labels 0 to 9.")
     if options.batch < 1:
         raise ContractError(f"A batch of {options.batch} cutouts was asked for; expected one or more.")
+
+
+def _table(limits: InstanceLimits) -> np.ndarray:
+    """Semantic label -> network label, uint8 (256,)."""
+    return relabel.table_of(dict(limits.mapping), highest=255, dtype=np.dtype(np.uint8), keep_others=False)
 
 
 def _voxels(threshold: float, limits: InstanceLimits, spacing: Spacing) -> int:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 
 from spineps_rt.engine.base import Engine
-from spineps_rt.engine.device_stitch import sliding_window_on_device
+from spineps_rt.engine.device_cutouts import classes_on_device
+from spineps_rt.engine.device_stitch import sliding_window_on_device, window_bytes
 from spineps_rt.engine.manifest import SemanticModel
+from spineps_rt.engine.memory import within_memory
 from spineps_rt.engine.normalise import measured, normalise
 from spineps_rt.engine.stitch import Progress, sliding_window
 from spineps_rt.engine.tiling import plan_tiles
@@ -57,14 +62,15 @@ def predict_semantic(
         raise ContractError(f"An image of shape {image.shape} came; expected three axes.")
     box = bounding_box((image > SMALLEST) | (image < -SMALLEST))
     turned = image[box].transpose(model.axis_order)
-    run = engine.on_device() if model.batch == 1 and not (mirror and model.mirror_axes) else None
-    if run is not None:
+    buffers = 0
+    if on_device(engine):
         plan = plan_tiles(turned.shape, model.patch, model.step if step is None else step)
-        values, scale = measured(turned, model.normalisation)
-        classes = sliding_window_on_device(run, model, values, scale, plan=plan)
+        work = partial(sliding_window_on_device, engine, *measured(turned, model.normalisation), plan=plan)
+        buffers = window_bytes(model, plan)
     else:
         tensor = normalise(turned, model.normalisation, overwrite=overwrite)
-        classes = sliding_window(engine, tensor, step=step, mirror=mirror, progress=progress)
+        work = partial(sliding_window, engine, tensor, step=step)
+    classes = within_memory(engine, partial(work, mirror=mirror, progress=progress), buffers=buffers)
     labels = np.zeros(image.shape, np.uint8)
     labels[box] = model.label_table[classes].transpose(np.argsort(model.axis_order))
     return labels
@@ -88,10 +94,44 @@ def predict_cutouts(engine: Engine, cutouts: np.ndarray) -> np.ndarray:
     if len(cutouts) == 0:
         return np.zeros_like(cutouts)
     order = [axis + 1 for axis in engine.model.axis_order]
-    answer = engine.infer(cutouts.transpose(0, *order)[:, None])
+    answer = within_memory(engine, partial(engine.infer, cutouts.transpose(0, *order)[:, None]))
+    _check_classes(engine, answer)
+    return np.ascontiguousarray(answer.transpose(0, *(np.argsort(engine.model.axis_order) + 1)))
+
+
+def predict_windows(
+    engine: Engine, labels: np.ndarray, table: np.ndarray, starts: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Run the instance network on windows of a semantic mask that goes up to the GPU once.
+
+    Args:
+        engine: Of an instance model, with a network between device buffers (:func:`on_device`).
+        labels: uint8 (P, I, R), the semantic mask.
+        table: uint8 (256,): semantic label -> the network's label.
+        starts: int64 (N, 3): the windows' first voxels; may be negative. Beyond the mask there are zeros.
+
+    Yields:
+        uint8 (P, I, R), a window at a time, to be read before the next: 0 none, 1 above, 2 centre, 3 below.
+
+    Raises:
+        ContractError: The network answered another class.
+        EngineError: The engine failed, or memory does not suffice.
+    """
+    order = list(engine.model.axis_order)
+    turned = np.ascontiguousarray(labels.transpose(order))
+    for answer in classes_on_device(engine, turned, table, starts[:, order]):
+        _check_classes(engine, answer)
+        yield np.ascontiguousarray(answer.transpose(np.argsort(order)))
+
+
+def on_device(engine: Engine) -> bool:
+    """Tell whether an engine's network runs between buffers of a GPU, so that masks may lie there."""
+    return within_memory(engine, engine.on_device) is not None
+
+
+def _check_classes(engine: Engine, answer: np.ndarray) -> None:
     if answer.max() >= INSTANCE_CLASSES:
         raise ContractError(
             f"Model {engine.model.name!r} answered class {answer.max()}; an instance network answers "
             f"0 to {INSTANCE_CLASSES - 1}. Export the model again."
         )
-    return np.ascontiguousarray(answer.transpose(0, *(np.argsort(engine.model.axis_order) + 1)))

@@ -1,0 +1,238 @@
+"""Networks between buffers of a GPU: in numba's simulator, with ONNX Runtime bound to the buffers' memory."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+
+import numpy as np
+import onnx
+import pytest
+import tiny_models
+from numba import cuda
+from spineps_rt.export.batched import with_batch
+from stacked_bodies import CUTOUT, SPACING, answer, stack
+
+from spineps_rt.engine import device_run, load_model, open_engine, select_variant
+from spineps_rt.engine import memory as memory_module
+from spineps_rt.engine.device_run import OnnxRun
+from spineps_rt.engine.gpu import cuda_devices
+from spineps_rt.errors import ContractError, EngineError, NotFiniteError, OutOfMemoryError
+from spineps_rt.kernels import cuda as kernels
+from spineps_rt.stages.instance import InstanceLimits, segment_instances
+from spineps_rt.stages.predict import on_device, predict_cutouts, predict_semantic, predict_windows
+
+PATCH = (3, 4, 5)
+RNG = np.random.default_rng(7)
+pytestmark = pytest.mark.skipif(cuda_devices() > 0, reason="the buffers lie in the simulator's memory")
+
+
+@pytest.fixture(autouse=True)
+def simulated(monkeypatch):
+    """Where the simulator's arrays lie, and who runs there."""
+    monkeypatch.setattr(device_run, "address", lambda buffer: buffer.ctypes.data)
+    monkeypatch.setattr("spineps_rt.engine.onnx.OnnxRun", partial(OnnxRun, device="cpu"))
+    monkeypatch.setattr(kernels, "_THREADS", 32)  # a thread of the simulator is a thread
+
+
+def open_on_device(folder, variant=""):
+    """Open an engine that believes its processor to be a GPU."""
+    engine = open_engine(load_model(folder), device="onnx", threads=1, variant=variant)
+    engine._bindable = True
+    return engine
+
+
+def add_batch(folder, batch):
+    """Give a model a variant that takes several samples at once."""
+    content = with_batch(onnx.load(folder / "model.onnx"), batch).SerializeToString()
+    (folder / f"b{batch}.onnx").write_bytes(content)
+    files = {
+        file.name: {"sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "bytes": file.stat().st_size}
+        for file in folder.glob("*.onnx")
+    }
+    variant = {"file": f"b{batch}.onnx", "batch": batch, "same_class": 1.0, "worst_dice": 1.0}
+    tiny_models.edit_manifest(folder, files=files, variants={f"b{batch}": variant})
+
+
+@pytest.fixture
+def semantic(tmp_path):
+    """Logits depend on where in the tile a voxel lies, so overlapping and mirrored tiles disagree."""
+    field = np.random.default_rng(3).normal(0, 1.5, (1, 4, *PATCH))
+    levels = (-1.5, -0.5, 0.5, 1.5)
+    folder = tiny_models.write_semantic(tmp_path / "s", levels=levels, patch=PATCH, field=field)
+    add_batch(folder, 3)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "variant"),
+    [
+        ((5, 4, 3), [], ""),
+        ((1, 1, 1), [], "b3"),
+        ((5, 7, 2), [], "b3"),
+        ((6, 3, 5), [], ""),
+        ((5, 5, 3), [1], ""),
+        ((5, 5, 3), [0, 2], "b3"),
+    ],
+)
+def test_a_volume_through_the_device_equals_the_host(semantic, shape, axes, variant):
+    tiny_models.edit_manifest(semantic, mirror_axes=axes)
+    image = RNG.integers(1, 900, shape).astype(np.float32)
+    with open_engine(load_model(semantic), device="onnx", threads=1) as engine:
+        expected = predict_semantic(image, engine)
+        samples = engine.samples
+    told = []
+    with open_on_device(semantic, variant) as engine:
+        engine.borrow = None  # the host's way
+        labels = predict_semantic(image, engine, progress=lambda *tiles: told.append(tiles))
+        assert engine.samples == samples
+    np.testing.assert_array_equal(labels, expected)
+    tiles = samples // 2 ** len(axes)
+    assert (told[0], told[-1]) == ((0, tiles), (tiles, tiles))
+
+
+def test_infinite_logits_are_an_error(tmp_path):
+    field = np.zeros((1, 3, *PATCH), np.float32)
+    field[0, 2, 1, 1, 1] = np.inf
+    with (
+        open_on_device(tiny_models.write_semantic(tmp_path, patch=PATCH, field=field)) as engine,
+        pytest.raises(NotFiniteError, match="NaN or infinity on the GPU"),
+    ):
+        predict_semantic(np.ones(PATCH[::-1], np.float32), engine)
+
+
+@pytest.mark.parametrize("axes", [("P", "I", "R"), ("R", "I", "P")])
+@pytest.mark.parametrize("variant", ["", "b3"])
+def test_windows_of_a_mask_equal_the_cutouts_of_the_host(tmp_path, axes, variant):
+    size = (2, 6, 4)
+    folder = tiny_models.write_instance(tmp_path, cutout=size, band=2, axes=axes)
+    add_batch(folder, 3)
+    labels = RNG.integers(0, 4, (5, 7, 6)).astype(np.uint8)
+    table = np.zeros(256, np.uint8)
+    table[1:3] = 7, 9  # 3 goes
+    starts = np.array([[0, 0, 0], [-2, 3, 4], [3, -5, -1], [1, 1, 1]])
+    cutouts = np.zeros((4, *size), np.uint8)
+    padded = np.pad(table[labels], 8)
+    for cutout, start in zip(cutouts, starts + 8):
+        cutout[:] = padded[tuple(slice(s, s + p) for s, p in zip(start, size))]
+    with open_on_device(folder, variant) as engine:
+        assert on_device(engine)
+        answers = [answer.copy() for answer in predict_windows(engine, labels, table, starts)]
+        assert list(predict_windows(engine, labels, table, starts[:0])) == []
+        assert engine.samples == 4
+        np.testing.assert_array_equal(answers, predict_cutouts(engine, cutouts))
+    assert np.any(answers)
+
+
+def test_the_instance_stage_takes_a_network_that_cuts_by_itself():
+    labels, limits = stack(4), InstanceLimits(cutout=CUTOUT)
+    labels[0, 0, 0] = 60  # a label that the network does not take
+
+    def windows(mask, table, starts):
+        padded = np.pad(table[mask], max(CUTOUT))
+        for start in starts + max(CUTOUT):
+            box = tuple(slice(s, s + p) for s, p in zip(start, CUTOUT))
+            yield answer(padded[box][None])[0]
+
+    segment = partial(segment_instances, labels, spacing=SPACING, limits=limits)
+    expected, found = segment(predict=answer), segment(predict=None, predict_windows=windows)
+    np.testing.assert_array_equal(found.instances, expected.instances)
+    assert (found.n_corpora, found.warnings) == (expected.n_corpora, expected.warnings)
+
+
+def test_a_class_that_no_instance_network_has_is_an_error(tmp_path):
+    folder = tiny_models.write_instance(tmp_path, cutout=(2, 6, 4), band=2, first_class=2)
+    labels, table = np.ones((2, 6, 4), np.uint8), np.ones(256, np.uint8)
+    with open_on_device(folder) as engine, pytest.raises(ContractError, match="class 4"):
+        list(predict_windows(engine, labels, table, np.zeros((1, 3), np.int64)))
+
+
+def test_a_run_on_an_array_of_the_host(semantic):
+    batch = RNG.normal(size=(1, 1, *PATCH)).astype(np.float32)
+    with open_on_device(semantic) as engine:
+        np.testing.assert_array_equal(engine.on_device().run(batch), engine.infer(batch))
+        first = engine.on_device()
+        assert engine.on_device() is first
+        engine.rest()
+        assert engine.on_device() is not first
+    assert engine.on_device() is None  # closed
+
+
+def test_a_network_that_fails_is_told_with_its_reason(semantic):
+    with open_on_device(semantic) as engine:
+        engine.on_device()._binding.clear_binding_inputs()
+        with pytest.raises(EngineError, match=r"ONNX Runtime .* failed on model 'tiny-semantic': .*image"):
+            predict_semantic(np.ones(PATCH[::-1], np.float32), engine)
+
+
+class Cramped:
+    """Device memory for buffers up to a size; beyond it numba's own words."""
+
+    def __init__(self, monkeypatch, limit):
+        self.refused = 0
+        for name in ("device_array", "to_device"):
+            monkeypatch.setattr(cuda, name, partial(self._within, getattr(cuda, name), limit))
+
+    def _within(self, allocate, limit, *arguments, **options):
+        array = allocate(*arguments, **options)
+        if array.nbytes > limit:
+            self.refused += 1
+            raise RuntimeError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
+        return array
+
+
+def test_a_batch_that_does_not_fit_runs_one_by_one(semantic, monkeypatch, caplog):
+    image = RNG.integers(1, 900, (5, 9, 6)).astype(np.float32)
+    with open_engine(load_model(semantic), device="onnx", threads=1) as engine:
+        expected = predict_semantic(image, engine)
+    cramped = Cramped(monkeypatch, 4 * 4 * 9 * 3 * 6)  # the sums; three tiles' logits are more
+    with open_on_device(semantic, "b3") as engine:
+        labels = predict_semantic(image, engine, overwrite=True)
+        assert (engine.model.batch, engine.model.variant) == (1, "")
+    assert cramped.refused == 1
+    assert "3 samples at once of model tiny-semantic; going on one by one" in caplog.text
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_memory_that_never_suffices_is_an_error_that_says_what_to_do(semantic, monkeypatch):
+    cramped = Cramped(monkeypatch, 900)
+    monkeypatch.setattr(memory_module, "cuda_devices", lambda: 1)
+    with open_on_device(semantic, "b3") as engine:
+        with pytest.raises(
+            OutOfMemoryError,
+            match=r"(?s)'tiny-semantic' on ONNX .*a batch of 1 takes \d+\.\d MB .*of the GPU's .* are free"
+            r".*CUDA_ERROR_OUT_OF_MEMORY.*--device cpu.*fp16",
+        ):
+            predict_semantic(np.ones((5, 9, 6), np.float32), engine)
+        assert engine._device is None  # it gave its memory back
+    assert cramped.refused == 2
+
+
+def test_labels_that_do_not_fit_are_an_error(tmp_path, monkeypatch):
+    folder = tiny_models.write_instance(tmp_path, cutout=(4, 6, 3), band=2)
+    Cramped(monkeypatch, 300)
+    labels, table = np.ones((9, 9, 9), np.uint8), np.ones(256, np.uint8)
+    with open_on_device(folder) as engine, pytest.raises(OutOfMemoryError, match="Memory does not suffice"):
+        list(predict_windows(engine, labels, table, np.zeros((1, 3), np.int64)))
+
+
+@pytest.mark.parametrize(
+    "said", ["Failed to allocate memory for requested buffer", "CUDA failure 2: out of memory"]
+)
+def test_a_batch_of_cutouts_on_the_host_s_way_shrinks_too(tmp_path, said):
+    size = (4, 6, 3)
+    folder = tiny_models.write_instance(tmp_path, cutout=size, band=2)
+    add_batch(folder, 3)
+    cutouts = RNG.integers(0, 3, (5, *size)).astype(np.uint8)
+    with open_engine(select_variant(load_model(folder), "b3"), device="onnx") as engine:
+        expected = predict_cutouts(engine, cutouts)
+        run = engine._run
+
+        def crowded(batch):
+            if len(batch) > 1:
+                raise RuntimeError(said)
+            return run(batch)
+
+        engine._run = crowded
+        np.testing.assert_array_equal(predict_cutouts(engine, cutouts), expected)
+        assert engine.model.batch == 1
