@@ -20,9 +20,10 @@ class Agreement:
     """Of one answer with the reference."""
 
     same_class: float
-    """Fraction of the voxels whose class is the same."""
+    """Fraction of a sample's voxels whose class is the same, of the sample where it is smallest."""
     worst_dice: float
-    """Smallest Dice over the classes of at least :data:`COUNTED` voxels (mean of both answers); else 1."""
+    """Smallest Dice over the classes of at least :data:`COUNTED` voxels (mean of both answers) in all samples
+    together; else 1."""
     largest_difference: float
     """Of the logits; of classes, 1 where any differs."""
 
@@ -63,7 +64,7 @@ def compare(answer: np.ndarray, reference: np.ndarray) -> Agreement:
     """Compare two answers.
 
     Args:
-        answer: (N, classes, ...) float logits, or (N, ...) uint8 classes; voxels of all samples are pooled.
+        answer: (N, classes, ...) float logits, or (N, ...) uint8 classes.
         reference: Of the same shape and kind.
 
     Returns:
@@ -80,5 +81,7 @@ def compare(answer: np.ndarray, reference: np.ndarray) -> Agreement:
         if both >= 2 * COUNTED:
             dice.append(2.0 * np.count_nonzero((one == c) & (two == c)) / both)
     return Agreement(
-        float((one == two).mean()), float(min(dice)), difference if logits else float(difference > 0)
+        min(float((a == b).mean()) for a, b in zip(one, two)),
+        float(min(dice)),
+        difference if logits else float(difference > 0),
     )

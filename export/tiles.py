@@ -11,7 +11,8 @@ import numpy as np
 from spineps_rt.engine import ModelPair, default_models
 from spineps_rt.engine.manifest import InstanceModel, Model, SemanticModel
 from spineps_rt.engine.normalise import normalise
-from spineps_rt.errors import ContractError
+from spineps_rt.errors import ContractError, NoSpineError, SpinepsError
+from spineps_rt.intake import check_scan
 from spineps_rt.labels import CORPUS
 from spineps_rt.nifti import read_nifti
 from spineps_rt.phantom import PRESETS, PhantomOptions, make_phantom
@@ -35,9 +36,16 @@ def tiles_of(model: Model, scans: Sequence[Path] = ()) -> list[np.ndarray]:
         Of the shape of one sample of the model's input, and of its dtype.
 
     Raises:
-        SpinepsError: A scan cannot be read or shows no spine, or no phantom has the model's spacing.
+        SpinepsError: A scan cannot be read, lies in another plane or shows no spine; the message names it. Or
+            no phantom has the model's spacing.
     """
-    return [phantom_tile(model), *(_scan_tile(model, scan) for scan in scans)]
+    tiles = [phantom_tile(model)]
+    for scan in scans:
+        try:
+            tiles.append(_scan_tile(model, scan))
+        except SpinepsError as error:
+            raise type(error)(f"--scan {scan} cannot be used: {error}") from error
+    return tiles
 
 
 def phantom_tile(model: Model) -> np.ndarray:
@@ -72,7 +80,9 @@ def phantom_tile(model: Model) -> np.ndarray:
 
 def _scan_tile(model: Model, scan: Path) -> np.ndarray:
     if isinstance(model, SemanticModel):
-        image = reorient(preprocess(read_nifti(scan)), model.orientation)
+        found = read_nifti(scan)
+        check_scan(found, model, any_plane=False)
+        image = reorient(preprocess(found), model.orientation)
         return _image_tile(model, rescale(image, _spacing(model), labels=False).array)
     if not isinstance(model, InstanceModel):
         raise ContractError(f"Model {model.name!r} is neither semantic nor instance.")
@@ -81,6 +91,8 @@ def _scan_tile(model: Model, scan: Path) -> np.ndarray:
     semantic, instances = (rescale(mask, _spacing(model), labels=True).array for mask in masks)
     bodies = np.bincount(instances[semantic == CORPUS], minlength=1)
     bodies[0] = 0
+    if not bodies.any():
+        raise NoSpineError("no vertebral body belongs to a vertebra; take a scan that shows a spine.")
     return _label_tile(model, semantic, instances == bodies.argmax())
 
 

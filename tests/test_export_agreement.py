@@ -33,6 +33,16 @@ def test_a_class_of_a_few_voxels_has_no_dice_of_its_own():
     compare(classes(20), classes(21)).require("It")
 
 
+def test_every_sample_needs_its_classes_and_dice_is_of_all_together():
+    """One tile may not hide behind others; a small structure has its Dice where it is large enough."""
+    same = np.concatenate([classes(2000)] * 9)
+    hidden = compare(np.concatenate([same, classes(2000)]), np.concatenate([same, classes(2110)]))
+    assert hidden.same_class == pytest.approx(1 - 110 / 100_000)
+    assert hidden.worst_dice == pytest.approx(2 * 20_000 / (2 * 20_000 + 110))  # classes 0 and 1: 1 is worse
+    with pytest.raises(ModelError, match=r"same class 99\.8900%"):
+        hidden.require("It", dice=0.99)
+
+
 def test_logits_are_compared_by_their_largest_and_must_be_finite():
     logits = np.zeros((1, 2, 4, 4, 4), np.float32)
     logits[:, 1] = 1

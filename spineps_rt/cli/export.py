@@ -88,6 +88,8 @@ def export(
             raise click.UsageError("--verify makes nothing; leave --precision and --batch out.")
         _print_verified(verified, scans)
     elif source is not None and output is not None:
+        if scans and not (set(precisions) - {"fp32"} or batch):
+            raise click.UsageError("--scan is what variants are tried on; give --precision or --batch too.")
         export_model(source, output, overwrite=overwrite, precisions=precisions, batch=batch, scans=scans)
         click.echo(output)
 

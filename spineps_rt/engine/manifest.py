@@ -53,9 +53,9 @@ class Variant:
     batch: int
     """Samples that the graph takes at once."""
     same_class: float
-    """Smallest fraction of the voxels of a tile that had the same class, over all engines and tiles tried."""
+    """Smallest fraction of a tile's voxels that had the same class, over all engines and tiles tried."""
     worst_dice: float
-    """Smallest Dice of a class, likewise."""
+    """Smallest Dice of a class in all tiles together, over all engines tried."""
 
 
 @dataclass(frozen=True)
