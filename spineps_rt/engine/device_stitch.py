@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from spineps_rt.engine.manifest import SemanticModel
+from spineps_rt.engine.search import STRIDE, Search, turns
 from spineps_rt.engine.tiling import TilePlan, importance_map
 from spineps_rt.errors import NotFiniteError
 
@@ -18,6 +19,7 @@ def sliding_window_on_device(
     scale: tuple[float, float],
     *,
     plan: TilePlan,
+    search: Search | None = None,
 ) -> np.ndarray:
     """Classify every voxel of a volume, as :func:`spineps_rt.engine.stitch.sliding_window`.
 
@@ -32,6 +34,7 @@ def sliding_window_on_device(
             :func:`spineps_rt.engine.normalise.measured` returns it.
         scale: Mean and standard deviation, likewise.
         plan: Where the tiles lie.
+        search: Chooses which of them are run; None runs all. Its view of each tile is waited for.
 
     Returns:
         uint8 class map of the image's shape.
@@ -57,17 +60,20 @@ def sliding_window_on_device(
         low[axis], high[axis] = first, last
         kernels.finalise(total, classes, tuple(low), tuple(high), stream=stream)  # type: ignore[arg-type]
 
+    view = cuda.device_array(tuple(-(-size // STRIDE) for size in plan.patch), np.uint8)
     done = 0
-    for tile in plan.tiles:
+    for (tile,) in turns(plan, search, 1):
         start = tuple(first - low for first, (low, _) in zip(tile, plan.padding))
         kernels.gather_tile(volume, start, scale, run.input, stream=stream)  # type: ignore[arg-type]
         run.launch()
+        if search:
+            kernels.classify(run.output, STRIDE, view, stream=stream)
+            search.see(tile, _host(view, stream))
         leave(done, tile[axis])
         done = tile[axis]
         kernels.accumulate(total, run.output, weights, tile, bad, stream=stream)  # type: ignore[arg-type]
     leave(done, plan.padded[axis])
-    answer, wrong = classes.copy_to_host(stream=stream), bad.copy_to_host(stream=stream)
-    stream.synchronize()
+    answer, wrong = _host(classes, stream), _host(bad, stream)
     if wrong[0]:
         raise NotFiniteError(
             f"Model {model.name!r} answered NaN or infinity on the GPU: the result would be meaningless. "
@@ -75,3 +81,10 @@ def sliding_window_on_device(
         )
     inside = tuple(slice(low, low + size) for size, (low, _) in zip(plan.shape, plan.padding))
     return np.ascontiguousarray(answer[inside])
+
+
+def _host(array: Any, stream: Any) -> np.ndarray:
+    """Copy a device array once what is on the stream is done."""
+    copy = array.copy_to_host(stream=stream)
+    stream.synchronize()
+    return copy

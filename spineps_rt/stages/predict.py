@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from spineps_rt.engine.base import Engine
 from spineps_rt.engine.device_stitch import sliding_window_on_device
 from spineps_rt.engine.manifest import SemanticModel
 from spineps_rt.engine.normalise import measured, normalise
+from spineps_rt.engine.search import Search
 from spineps_rt.engine.stitch import Progress, sliding_window
-from spineps_rt.engine.tiling import plan_tiles
+from spineps_rt.engine.tiling import TilePlan, plan_tiles
 from spineps_rt.errors import ContractError
+from spineps_rt.options import SemanticOptions
+from spineps_rt.stages.localize import spine_kinds
 from spineps_rt.volume import bounding_box
 
 INSTANCE_CLASSES = 4
 """None, above, centre, below: what SPINEPS's instance network answers."""
 SMALLEST = 2.0**-25
 """Up to here an intensity is zero in float16, as which SPINEPS looks for the non-zero voxels."""
+_DEFAULTS = SemanticOptions()
+_LOG = logging.getLogger(__name__)
 
 
 def predict_semantic(
     image: np.ndarray,
     engine: Engine,
     *,
-    step: float | None = None,
-    mirror: bool = True,
+    options: SemanticOptions = _DEFAULTS,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> np.ndarray:
@@ -37,8 +43,7 @@ def predict_semantic(
     Args:
         image: 3-D real array, axes as the model's ``orientation`` (P, I, R).
         engine: Of a semantic model.
-        step: Distance of neighbouring tiles as a fraction of the patch; None takes the model's.
-        mirror: Average over mirrored tiles where the model's manifest says so.
+        options: Its ``step``, ``mirror`` and ``localize`` matter here.
         overwrite: The image may be overwritten, which spares a copy.
         progress: Called with tiles done and tiles in all.
 
@@ -57,17 +62,39 @@ def predict_semantic(
         raise ContractError(f"An image of shape {image.shape} came; expected three axes.")
     box = bounding_box((image > SMALLEST) | (image < -SMALLEST))
     turned = image[box].transpose(model.axis_order)
-    run = engine.on_device() if model.batch == 1 and not (mirror and model.mirror_axes) else None
+    plan = plan_tiles(turned.shape, model.patch, model.step if options.step is None else options.step)
+    search = _search(model, plan) if options.localize else None
+    axes = model.mirror_axes if options.mirror else ()
+    run = engine.on_device() if model.batch == 1 and not axes else None
     if run is not None:
-        plan = plan_tiles(turned.shape, model.patch, model.step if step is None else step)
         values, scale = measured(turned, model.normalisation)
-        classes = sliding_window_on_device(run, model, values, scale, plan=plan)
+        classes = sliding_window_on_device(run, model, values, scale, plan=plan, search=search)
+        engine.count(search.tiles_run if search else len(plan.tiles))
     else:
         tensor = normalise(turned, model.normalisation, overwrite=overwrite)
-        classes = sliding_window(engine, tensor, step=step, mirror=mirror, progress=progress)
+        classes = sliding_window(
+            engine, tensor, step=options.step, mirror=options.mirror, progress=progress, search=search
+        )
+    if search:
+        engine.planned += (len(plan.tiles) - search.tiles_run) * 2 ** len(axes)
+        _tell(search)
     labels = np.zeros(image.shape, np.uint8)
     labels[box] = model.label_table[classes].transpose(np.argsort(model.axis_order))
     return labels
+
+
+def _search(model: SemanticModel, plan: TilePlan) -> Search | None:
+    kinds = spine_kinds(model)
+    return None if kinds is None else Search(plan, kinds)
+
+
+def _tell(search: Search) -> None:
+    if search.found:
+        _LOG.info(
+            "%d of %d tiles were run; the spine reaches no others", search.tiles_run, len(search.plan.tiles)
+        )
+    else:
+        _LOG.info("no row of tiles shows column and canal; all %d tiles were run", search.tiles_run)
 
 
 def predict_cutouts(engine: Engine, cutouts: np.ndarray) -> np.ndarray:

@@ -1,0 +1,129 @@
+"""Which tiles of a sliding window are run: those that a structure reaches, found by following it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from spineps_rt.engine.tiling import TilePlan
+
+STRIDE = 4
+"""Every so-manieth voxel of a tile along each axis is looked at."""
+MARGIN = 8
+"""A tile is run where the structure comes within this fraction (1/8) of a patch of it."""
+ENOUGH = 500
+"""This fraction (1/500) of a patch must be of each kind before a row is believed to show the structure."""
+Tile = tuple[int, ...]
+
+
+class Search:
+    """Chooses the tiles of a plan, row by row along its long axis, from what the tiles before them showed.
+
+    A row begins with the tile nearest to what was found last, at first with the volume's centre. Then every
+    tile is run that the structure reaches, in this row or from the one before. A row in which not every kind
+    of class was seen is run whole: the structure may be cut off there, short, or somewhere else. So a voxel
+    of a structure that hangs together has all its tiles, and the class that it has when every tile is run.
+    """
+
+    def __init__(self, plan: TilePlan, kinds: np.ndarray) -> None:
+        """Begin.
+
+        Args:
+            plan: Where the tiles lie.
+            kinds: uint8 (classes,): 0 background, 1 part of the structure, 2 and up: kinds of parts that must
+                all be seen in a row; at least one class is of such a kind.
+        """
+        self.plan = plan
+        self.tiles_run = 0
+        self.found = False
+        """Whether a row showed every kind."""
+        self._kinds = kinds
+        self._rows = [
+            list(row) for _, row in itertools.groupby(plan.tiles, key=lambda tile: tile[plan.long_axis])
+        ]
+        self._map = np.zeros([math.ceil(size / STRIDE) + 1 for size in plan.padded], bool)
+        self._focus = np.array(plan.padded) / 2
+        self._seen = np.zeros(int(kinds.max()) + 1, np.int64)
+
+    def take(self, count: int) -> list[Tile]:
+        """Choose the next tiles; each must be shown (:meth:`see`) before the next call.
+
+        Args:
+            count: At most so many.
+
+        Returns:
+            First voxels of tiles of one row, in the padded volume; none when the search is over.
+        """
+        while self._rows:
+            row = self._rows[0]
+            chosen = [tile for tile in row if self._reaches(tile)]
+            if not chosen and not self._settled():
+                chosen = sorted(row, key=self._distance)
+                count = 1
+            if chosen:
+                for tile in chosen[:count]:
+                    row.remove(tile)
+                self.tiles_run += len(chosen[:count])
+                return chosen[:count]
+            self.found |= self._settled()
+            self._seen[:] = 0
+            del self._rows[0]
+        return []
+
+    def see(self, tile: Tile, classes: np.ndarray) -> None:
+        """Note what a tile shows.
+
+        Args:
+            tile: Its first voxel.
+            classes: Integer (p0, p1, p2), its class at every :data:`STRIDE`-th voxel.
+        """
+        kinds = self._kinds[classes]
+        self._seen += np.bincount(kinds.ravel(), minlength=len(self._seen))
+        where = np.argwhere(kinds)
+        if len(where):
+            first = np.array(tile) // STRIDE
+            self._map[tuple((where + first).T)] = True
+            self._focus = (where.mean(axis=0) + first) * STRIDE
+
+    def _settled(self) -> bool:
+        return bool(self._seen[2:].min() * STRIDE**3 * ENOUGH >= math.prod(self.plan.patch))
+
+    def _reaches(self, tile: Tile) -> bool:
+        """Tell whether what was found lies in a tile or near it."""
+        return bool(
+            self._map[
+                tuple(
+                    slice(
+                        max(start - size // MARGIN, 0) // STRIDE,
+                        -(-(start + size + size // MARGIN) // STRIDE),
+                    )
+                    for start, size in zip(tile, self.plan.patch)
+                )
+            ].any()
+        )
+
+    def _distance(self, tile: Tile) -> float:
+        return float(
+            np.linalg.norm((np.array(tile) + np.array(self.plan.patch) / 2 - self._focus) / self.plan.patch)
+        )
+
+
+def turns(plan: TilePlan, search: Search | None, count: int) -> Iterator[list[Tile]]:
+    """Walk over the tiles of a plan, ascending along its long axis.
+
+    Args:
+        plan: Where the tiles lie.
+        search: Chooses among them; None takes all.
+        count: At most so many at a time.
+
+    Yields:
+        First voxels of the tiles to be run next; with a search each must be shown to it before the next.
+    """
+    if search is None:
+        yield from (plan.tiles[first : first + count] for first in range(0, len(plan.tiles), count))
+        return
+    while some := search.take(count):
+        yield some
