@@ -15,6 +15,7 @@ from numba import cuda
 from spineps_rt.engine import load_model, open_engine
 from spineps_rt.engine.device_stitch import sliding_window_on_device
 from spineps_rt.engine.normalise import measured, normalise
+from spineps_rt.engine.search import Search
 from spineps_rt.engine.stitch import sliding_window
 from spineps_rt.engine.tiling import plan_tiles
 from spineps_rt.errors import NotFiniteError
@@ -64,6 +65,15 @@ def test_finalise_as_the_cpu_does(box):
     np.testing.assert_array_equal(device.copy_to_host(), total)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_classify_as_numpy_does(stride):
+    logits = RNG.integers(-2, 3, (1, 4, *PATCH)).astype(np.float32)  # with ties
+    expected = logits[0, :, ::stride, ::stride, ::stride].argmax(axis=0)
+    classes = cuda.to_device(np.full(expected.shape, 77, np.uint8))
+    kernels.classify(cuda.to_device(logits), stride, classes)
+    np.testing.assert_array_equal(classes.copy_to_host(), expected)
+
+
 def test_gather_cutouts():
     labels = RNG.integers(0, 9, (5, 4, 6)).astype(np.uint8)
     table = np.arange(256, dtype=np.uint8)[::-1].copy()
@@ -109,6 +119,21 @@ def test_a_volume_through_the_device_equals_the_host(engine, shape):
     np.testing.assert_array_equal(answer, expected)
 
 
+def test_a_search_on_the_device_runs_the_tiles_of_the_host(engine):
+    image = np.full((3, 24, 15), 0, np.float32)
+    image[:, 4:, 3:6] = 900
+    image[:, 4:, 6:9] = 500
+    values, scale = measured(image, "zscore")
+    kinds = np.array([0, 1, 2, 3], np.uint8)
+    searches = [Search(plan_tiles(image.shape, PATCH, 0.5), kinds, (0.05, 0.05)) for _ in range(2)]
+    answer = sliding_window_on_device(
+        HostRun(engine), engine.model, values, scale, plan=searches[0].plan, search=searches[0]
+    )
+    expected = sliding_window(engine, normalise(image, "zscore"), search=searches[1])
+    np.testing.assert_array_equal(answer, expected)
+    assert 0 < searches[0].tiles_run == searches[1].tiles_run
+
+
 def test_predict_takes_the_device_where_an_engine_has_one(engine, monkeypatch):
     image = np.zeros((8, 6, 7), np.float32)
     image[1:6, 1:, 2:] = RNG.integers(1, 900, (5, 5, 5))
@@ -141,6 +166,7 @@ signatures = {
     "_gather_tile": (array(nt.float16, 3), place, float32, float32, array(float32, 5)),
     "_accumulate": (array(float32, 4), array(float32, 5), array(float32, 3), place, array(int32, 1)),
     "_finalise": (array(float32, 4), array(uint8, 3), place, place),
+    "_classify": (array(float32, 5), int64, array(uint8, 3)),
     "_gather_cutouts": (array(uint8, 3), array(uint8, 1), array(int64, 2), array(uint8, 5)),
 }
 for target in ((7, 5), (8, 6), (8, 9), (12, 0)):
@@ -162,4 +188,4 @@ def test_kernels_compile_for_four_architectures():
         [sys.executable, "-c", COMPILE], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 16
+    assert len(done.stdout.splitlines()) == 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -12,10 +12,8 @@ from spineps_rt.engine.tiling import TilePlan
 
 STRIDE = 4
 """Every so-manieth voxel of a tile along each axis is looked at."""
-MARGIN = 8
-"""A tile is run where the structure comes within this fraction (1/8) of a patch of it."""
-ENOUGH = 500
-"""This fraction (1/500) of a patch must be of each kind before a row is believed to show the structure."""
+RIM = 3 / 8
+"""This part of what a tile shares with its neighbour does not count: it weighs less than a fifth there."""
 Tile = tuple[int, ...]
 
 
@@ -25,16 +23,17 @@ class Search:
     A row begins with the tile nearest to what was found last, at first with the volume's centre. Then every
     tile is run that the structure reaches, in this row or from the one before. A row in which not every kind
     of class was seen is run whole: the structure may be cut off there, short, or somewhere else. So a voxel
-    of a structure that hangs together has all its tiles, and the class that it has when every tile is run.
+    of a structure that hangs together has every tile that weighs much in it, and the class of a full run.
     """
 
-    def __init__(self, plan: TilePlan, kinds: np.ndarray) -> None:
+    def __init__(self, plan: TilePlan, kinds: np.ndarray, shares: Sequence[float]) -> None:
         """Begin.
 
         Args:
             plan: Where the tiles lie.
             kinds: uint8 (classes,): 0 background, 1 part of the structure, 2 and up: kinds of parts that must
-                all be seen in a row; at least one class is of such a kind.
+                all be seen in a row.
+            shares: How much of a patch must be seen of kind 2, 3, ... before a row is believed.
         """
         self.plan = plan
         self.tiles_run = 0
@@ -46,7 +45,8 @@ class Search:
         ]
         self._map = np.zeros([math.ceil(size / STRIDE) + 1 for size in plan.padded], bool)
         self._focus = np.array(plan.padded) / 2
-        self._seen = np.zeros(int(kinds.max()) + 1, np.int64)
+        self._seen = np.zeros(2 + len(shares), np.int64)
+        self._least = np.array(shares) * math.prod(plan.patch) / STRIDE**3
 
     def take(self, count: int) -> list[Tile]:
         """Choose the next tiles; each must be shown (:meth:`see`) before the next call.
@@ -89,21 +89,18 @@ class Search:
             self._focus = (where.mean(axis=0) + first) * STRIDE
 
     def _settled(self) -> bool:
-        return bool(self._seen[2:].min() * STRIDE**3 * ENOUGH >= math.prod(self.plan.patch))
+        return bool((self._seen[2:] >= self._least).all())
 
     def _reaches(self, tile: Tile) -> bool:
-        """Tell whether what was found lies in a tile or near it."""
-        return bool(
-            self._map[
-                tuple(
-                    slice(
-                        max(start - size // MARGIN, 0) // STRIDE,
-                        -(-(start + size + size // MARGIN) // STRIDE),
-                    )
-                    for start, size in zip(tile, self.plan.patch)
-                )
-            ].any()
-        )
+        """Tell whether what was found lies in a tile, but for its rim."""
+        core = []
+        for start, size, starts in zip(tile, self.plan.patch, self.plan.starts):
+            place = starts.index(start)
+            before = max(starts[place - 1] + size - start, 0) if place else 0
+            behind = max(start + size - starts[place + 1], 0) if start < starts[-1] else 0
+            first, stop = start + int(RIM * before), start + size - int(RIM * behind)
+            core.append(slice(first // STRIDE, -(-stop // STRIDE)))
+        return bool(self._map[tuple(core)].any())
 
     def _distance(self, tile: Tile) -> float:
         return float(

@@ -15,7 +15,7 @@ from spineps_rt.engine.stitch import Progress, sliding_window
 from spineps_rt.engine.tiling import TilePlan, plan_tiles
 from spineps_rt.errors import ContractError
 from spineps_rt.options import SemanticOptions
-from spineps_rt.stages.localize import spine_kinds
+from spineps_rt.stages.localize import SHARES, spine_kinds
 from spineps_rt.volume import bounding_box
 
 INSTANCE_CLASSES = 4
@@ -85,7 +85,7 @@ def predict_semantic(
 
 def _search(model: SemanticModel, plan: TilePlan) -> Search | None:
     kinds = spine_kinds(model)
-    return None if kinds is None else Search(plan, kinds)
+    return None if kinds is None else Search(plan, kinds, SHARES)
 
 
 def _tell(search: Search) -> None:
