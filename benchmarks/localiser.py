@@ -43,7 +43,7 @@ REAL = {
 }
 """Case -> file; those in ``real`` are averaged to 4 mm slices."""
 WIDE = (300.0, 0.0, 70.0)
-ORIENTATIONS = ("PIR", "LAS", "RSA", "SLP", "ASR", "IPL")
+ORIENTATIONS = ("PIR", "LAS", "RSA", "SLP")
 PHANTOMS = {
     **{f"phantom {axes}": PhantomOptions(fov_mm=WIDE, orientation=tuple(axes)) for axes in ORIENTATIONS},  # type: ignore[arg-type]
     "in front": PhantomOptions(fov_mm=WIDE, offset_mm=(110.0, 0.0, 0.0)),
@@ -51,7 +51,7 @@ PHANTOMS = {
     "cut off sideways": PhantomOptions(fov_mm=WIDE, offset_mm=(0.0, 0.0, 40.0)),
     "cut off in front of the canal": PhantomOptions(fov_mm=WIDE, offset_mm=(-150.0, 0.0, 0.0)),
     "curved": PhantomOptions(
-        fov_mm=(300.0, 0.0, 150.0), variants=Variants(scoliosis_deg=30.0, curvature=1.8, tilt_deg=20.0)
+        fov_mm=(300.0, 0.0, 85.0), variants=Variants(scoliosis_deg=30.0, curvature=1.8, tilt_deg=20.0)
     ),
     "one vertebra": PhantomOptions(levels=("L3", "L3"), fov_mm=WIDE, margin_mm=(-5.0, -5.0)),
     "one vertebra, tall": PhantomOptions(levels=("L5", "L5"), fov_mm=WIDE, margin_mm=(0.0, 200.0)),

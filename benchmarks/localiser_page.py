@@ -21,12 +21,12 @@ def section(document: dict[str, Any]) -> str:
         [
             "## Fewer tiles: the localiser",
             "",
-            f"{document['date']}, {machine['cpu']}, {machine['cores']} cores, {document['provider']}. Tiles "
-            "and seconds of the semantic network, by default and with `--no-localize`; the faster of two runs "
-            "on real scans, else one. *Spine* is what cleaning leaves of the full run; *same* is the share of "
-            "its voxels with the same label. *Coarse pass*, the rival that was not taken: the embedded network "
-            "at twice the spacing in plane, its own tiles plus those it would choose, the share of the spine "
-            "that it marks, and spine voxels outside its tiles.",
+            f"{document['date']}, {machine['cpu']}, {machine['cores']} cores, "
+            f"{document['provider']}. Tiles and seconds of the semantic network, by default and with "
+            "`--no-localize`, one run each, so that seconds scatter. *Spine* is what cleaning leaves of the "
+            "full run; *same* is the share of its voxels with the same label. *Coarse pass*, the rival that "
+            "was not taken: the embedded network at twice the spacing in plane, its own tiles plus those it "
+            "would choose, the share of the spine that it marks, and spine voxels outside its tiles.",
             "",
             "| case | tiles | seconds | spine voxels | same | coarse pass: tiles | marks | loses |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -57,8 +57,9 @@ def _verdict(cases: dict[str, Any]) -> list[str]:
     coarse = sum(case["coarse"]["tiles"] + case["coarse"]["chosen"] for case in cases.values())
     whole = [name for name, case in cases.items() if case["localized"]["tiles"] == case["full"]["tiles"]]
     missed = [f"{name} ({_same(case):.3%})" for name, case in cases.items() if _same(case) < WANTED]
+    together = f"{tiles['localized']} of {tiles['full']} tiles; a coarse pass would need {coarse}"
     lines = [
-        f"- All cases together: {tiles['localized']} of {tiles['full']} tiles; a coarse pass would need {coarse}.",
+        f"- All cases together: {together}.",
         f"- Nothing is saved on {', '.join(whole) or 'no case'}.",
     ]
     if missed:

@@ -84,8 +84,10 @@ def predict_semantic(
 
 
 def _search(model: SemanticModel, plan: TilePlan) -> Search | None:
+    """Tiles are sought where their rows follow one another along the spine; across it, it could turn back."""
     kinds = spine_kinds(model)
-    return None if kinds is None else Search(plan, kinds, SHARES)
+    along = model.axes[plan.long_axis] in ("I", "S")
+    return Search(plan, kinds, SHARES) if along and kinds is not None else None
 
 
 def _tell(search: Search) -> None:
