@@ -58,13 +58,13 @@ PHANTOMS = {
 }
 
 
-def measure(pipeline: Pipeline, scan: Volume, *, repeats: int) -> dict[str, Any]:
-    """Run all tiles, chosen tiles and a coarse pass over one scan; of repeated runs the fastest counts."""
+def measure(pipeline: Pipeline, scan: Volume) -> dict[str, Any]:
+    """Run all tiles, chosen tiles and a coarse pass over one scan."""
     prepared, box = pipeline._prepare(scan)
     image = prepared.array[box].copy()
     engine = pipeline._semantic
-    runs = [[_timed(engine, image, localize=on) for on in (False, True)] for _ in range(repeats)]
-    (full, all_tiles), (some, chosen) = (min(pair, key=lambda run: run[1]["seconds"]) for pair in zip(*runs))
+    full, all_tiles = _timed(engine, image, localize=False)
+    some, chosen = _timed(engine, image, localize=True)
     try:
         spine = clean(full, spacing=prepared.spacing)
         kept = clean(some, spacing=prepared.spacing)
@@ -129,7 +129,7 @@ def main(cases: tuple[str, ...], data: Path) -> None:
                 scan = make_phantom(PHANTOMS[name], seed=7).image
             document["cases"][name] = {
                 "real": name in REAL,
-                **measure(pipeline, scan, repeats=1 + (name in REAL)),
+                **measure(pipeline, scan),
             }
             click.echo(f"{name}: {document['cases'][name]}")
             document |= {

@@ -119,7 +119,7 @@ def test_a_model_without_canal_is_never_localised(tmp_path):
 
 
 def test_rows_across_the_spine_are_not_searched(tmp_path):
-    image, truth = wide(50)
+    image, _ = wide(50)
     folder = models_for(image[:, :60], tmp_path, axes=["R", "P", "I"])
     with open_engine(load_model(folder / "semantic"), device="onnx", threads=1) as engine:
         predict_semantic(image[:, :60], engine)
