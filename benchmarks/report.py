@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks import (
     engines_page,
     kernels_page,
+    localiser_page,
     n4_page,
     networks_page,
     parity_page,
@@ -153,6 +154,7 @@ _SECTIONS = {
     "kernels": kernels_page.section,
     "throughput": throughput_page.section,
     "engines": engines_page.section,
+    "localiser": localiser_page.section,
     "versus_networks": versus_page.networks,
     "versus_scan": versus_page.scans,
 }

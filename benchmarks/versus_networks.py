@@ -37,6 +37,7 @@ from spineps_rt.engine.normalise import normalise
 from spineps_rt.errors import ModelError
 from spineps_rt.intake import read_scan
 from spineps_rt.labels import CORPUS
+from spineps_rt.options import AS_SPINEPS
 from spineps_rt.phantom import PhantomOptions, make_phantom
 from spineps_rt.stages.predict import predict_cutouts, predict_semantic
 from spineps_rt.volume import reorient, rescale
@@ -196,7 +197,8 @@ def _answer(model: Model, folder: Path, device: str, *, empty: bool = False) -> 
     with open_engine(model, device=device) as engine:
         if isinstance(model, SemanticModel):
             scan = reorient(read_scan(folder / "scan.nii.gz")[0], model.orientation)
-            return predict_semantic(rescale(scan, model.spacing or SPACING, labels=False).array, engine)
+            image = rescale(scan, model.spacing or SPACING, labels=False).array
+            return predict_semantic(image, engine, options=AS_SPINEPS.semantic)
         cutouts = np.load(folder / "given.npz")["cutouts"]
         return predict_cutouts(engine, np.zeros_like(cutouts) if empty else cutouts)
 

@@ -67,6 +67,9 @@ class SemanticOptions:
     skip_margin: bool = True
     """Show the network the scan without the margin that preprocessing added. SPINEPS shows it the margin too:
     16 mm of nothing on either side of 4 mm slices, which doubles the tiles of many scans."""
+    localize: bool = True
+    """Run only the tiles that the spine reaches (``engine/search.py``). SPINEPS runs all; within the spine
+    the mask is the same, far from it nothing is found."""
     clean_small_components: bool = True
     """Delete components below 30 reference voxels."""
     clean_beyond_largest_box: bool = True
@@ -170,7 +173,7 @@ class Options:
 
 AS_SPINEPS = Options(
     preprocess=PreprocessOptions(bias_field=True),
-    semantic=SemanticOptions(skip_margin=False),
+    semantic=SemanticOptions(skip_margin=False, localize=False),
     reconcile=ReconcileOptions(
         split_top_by_height=False,
         grow_from_bone_only=False,

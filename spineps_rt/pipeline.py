@@ -153,7 +153,7 @@ class Pipeline:
         with clock.stage("preprocess"):
             prepared, box = self._prepare(image)
         yield
-        before = [engine.samples for engine in (self._semantic, self._instance)]
+        before = [(engine.samples, engine.planned) for engine in (self._semantic, self._instance)]
         with clock.stage("semantic"):
             mask = prepared.with_array(self._label(prepared, box, clock))
             del prepared  # a large image is not needed any more
@@ -162,7 +162,7 @@ class Pipeline:
             mask = reorient(mask, _STAGE_ORIENTATION)
             mask = mask.with_array(clean(mask.array, spacing=mask.spacing, options=self.options.semantic))
         instances, warnings = self._predict_instances(mask, clock)
-        networks = tuple(_network(e, e.samples - n) for e, n in zip((self._semantic, self._instance), before))
+        networks = tuple(_network(e, *n) for e, n in zip((self._semantic, self._instance), before))
         yield
         with clock.stage("resample"):
             masks = [resample_to(m, image, labels=True).array for m in (_one_body(mask), instances)]
@@ -201,8 +201,7 @@ class Pipeline:
         answer[box] = predict_semantic(
             prepared.array[box],
             self._semantic,
-            step=self.options.semantic.step,
-            mirror=self.options.semantic.mirror,
+            options=self.options.semantic,
             overwrite=True,
             progress=clock.fraction,
         )
@@ -288,6 +287,8 @@ def _limits(model: InstanceModel) -> InstanceLimits:
     )
 
 
-def _network(engine: Engine, samples: int) -> Network:
+def _network(engine: Engine, samples: int, planned: int) -> Network:
+    """What an engine has run since these were its counts."""
     kind = "semantic" if isinstance(engine.model, SemanticModel) else "instance"
-    return Network(kind, engine.model.name, engine.model.sha256, engine.provider, samples)
+    model, counts = engine.model, (engine.samples - samples, engine.planned - planned)
+    return Network(kind, model.name, model.sha256, engine.provider, *counts)

@@ -38,7 +38,9 @@ class Network:
     provider: str
     """The engine that really ran."""
     samples: int
-    """Tiles or cutouts that it was shown; all that were planned, for none is left out."""
+    """Tiles or cutouts that it was shown, mirrored ones included."""
+    planned: int
+    """As ``samples``, with the tiles that were left out because the spine does not reach them."""
 
 
 @dataclass(frozen=True)

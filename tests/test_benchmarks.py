@@ -13,6 +13,7 @@ from benchmarks import (
     engines,
     engines_page,
     kernels_page,
+    localiser_page,
     n4_page,
     networks_page,
     preprocess_page,
@@ -296,3 +297,23 @@ def test_the_page_shows_engines_and_graphs_beside_each_other():
     assert f"| m | 2 | SPINEPS, float32 sums | 90.0000 % (4) | {most} | 95.0000 % (2) |" in text
     assert "then 4 of 80 voxels" in text
     assert "- fp16, in float16: smallest agreement 95.0000 %, smallest Dice of a class 0.50000." in text
+
+    assert "| m | SPINEPS, float32 sums | 90.0000 % (4) | 100.0000 % (0) | 0.75000 |" in text
+    assert "then 4 of 80 voxels differ" in text
+
+
+def test_the_page_tells_where_tiles_were_saved_and_where_not():
+    run = {"tiles": 16, "seconds": 7.25}
+    coarse = {"tiles": 4, "chosen": 13, "recall": 0.824, "lost": 5}
+    case = {"real": True, "full": run, "localized": {"tiles": 12, "seconds": 5.5}, "coarse": coarse}
+    bad = {**case, "real": False, "localized": run, "spine_voxels": 1000, "spine_differs": 20}
+    document = {
+        "date": "d",
+        "machine": {"cpu": "x", "cores": 2},
+        "provider": "p",
+        "cases": {"a": {**case, "spine_voxels": 1000, "spine_differs": 0}, "b": bad},
+    }
+    text = localiser_page.section(document)
+    assert "| a (real) | 12 of 16 | 5.5 of 7.2 | 1,000 | 100.0000% | 4 + 13 | 82% | 5 |" in text
+    assert "28 of 32 tiles; a coarse pass would need 34" in text
+    assert "Nothing is saved on b." in text and "b (98.000%)" in text

@@ -16,7 +16,12 @@ from stacked_bodies import CUTOUT, SPACING, answer, stack
 from spineps_rt.engine import device_run, load_model, open_engine, select_variant
 from spineps_rt.engine import memory as memory_module
 from spineps_rt.engine.device_run import OnnxRun
+from spineps_rt.engine.device_stitch import sliding_window_on_device
 from spineps_rt.engine.gpu import cuda_devices
+from spineps_rt.engine.normalise import measured, normalise
+from spineps_rt.engine.search import Search
+from spineps_rt.engine.stitch import sliding_window
+from spineps_rt.engine.tiling import plan_tiles
 from spineps_rt.errors import ContractError, EngineError, NotFiniteError, OutOfMemoryError
 from spineps_rt.kernels import cuda as kernels
 from spineps_rt.stages.instance import InstanceLimits, segment_instances
@@ -89,6 +94,21 @@ def test_a_volume_through_the_device_equals_the_host(semantic, shape, axes, vari
     np.testing.assert_array_equal(labels, expected)
     tiles = samples // 2 ** len(axes)
     assert (told[0], told[-1]) == ((0, tiles), (tiles, tiles))
+
+
+@pytest.mark.parametrize("variant", ["", "b3"])
+def test_a_search_on_the_device_runs_the_tiles_of_the_host(semantic, variant):
+    image = np.full((3, 24, 15), 1, np.float32)
+    image[:, 4:, 3:6] = 900
+    image[:, 4:, 6:9] = 500
+    plan = plan_tiles(image.shape, PATCH, 0.5)
+    searches = [Search(plan, np.array([0, 1, 2, 3], np.uint8), (0.05, 0.05)) for _ in range(2)]
+    with open_on_device(semantic, variant) as engine:
+        values = measured(image, "zscore")
+        answer = sliding_window_on_device(engine, values, plan=plan, search=searches[0])
+        expected = sliding_window(engine, normalise(image, "zscore"), search=searches[1])
+    np.testing.assert_array_equal(answer, expected)
+    assert 0 < searches[0].tiles_run == searches[1].tiles_run < len(plan.tiles)
 
 
 def test_infinite_logits_are_an_error(tmp_path):

@@ -9,6 +9,7 @@ import tiny_models
 from spineps_rt.engine import load_model, open_engine
 from spineps_rt.engine.normalise import normalise
 from spineps_rt.errors import ContractError, EmptyImageError, NotFiniteError
+from spineps_rt.options import SemanticOptions
 from spineps_rt.stages.predict import predict_cutouts, predict_semantic
 
 
@@ -59,7 +60,9 @@ def test_semantic_labels_lie_where_the_intensities_are(tmp_path):
         labels = predict_semantic(image, engine)
         assert labels.dtype == np.uint8 and labels.flags.c_contiguous
         np.testing.assert_array_equal(labels, truth)
-        np.testing.assert_array_equal(predict_semantic(image.astype(np.int16), engine, step=1.0), truth)
+        np.testing.assert_array_equal(
+            predict_semantic(image.astype(np.int16), engine, options=SemanticOptions(step=1.0)), truth
+        )
         ripples = np.where(image == 0, np.float32(2.0**-25), image)  # zero in float16, as SPINEPS sees it
         np.testing.assert_array_equal(predict_semantic(ripples, engine), truth)
 

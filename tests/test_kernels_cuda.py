@@ -66,6 +66,15 @@ def test_finalise_as_the_cpu_does(box):
     np.testing.assert_array_equal(device.copy_to_host(), total)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_classify_as_numpy_does(stride):
+    logits = RNG.integers(-2, 3, (1, 4, *PATCH)).astype(np.float32)  # with ties
+    expected = logits[0, :, ::stride, ::stride, ::stride].argmax(axis=0)
+    classes = cuda.to_device(np.full(expected.shape, 77, np.uint8))
+    kernels.classify(cuda.to_device(logits), stride, classes)
+    np.testing.assert_array_equal(classes.copy_to_host(), expected)
+
+
 def test_gather_cutouts():
     labels = RNG.integers(0, 9, (5, 4, 6)).astype(np.uint8)
     table = np.arange(256, dtype=np.uint8)[::-1].copy()
@@ -92,6 +101,7 @@ signatures = {
     "_gather_tile": (array(nt.float16, 3), place, turn, float32, float32, array(float32, 5)),
     "_accumulate": (array(float32, 4), array(float32, 5), array(float32, 3), place, turn, array(int32, 1)),
     "_finalise": (array(float32, 4), array(uint8, 3), place, place),
+    "_classify": (array(float32, 5), int64, array(uint8, 3)),
     "_gather_cutouts": (array(uint8, 3), array(uint8, 1), array(int64, 2), array(uint8, 5)),
 }
 for target in ((7, 5), (8, 6), (8, 9), (12, 0)):
@@ -113,4 +123,4 @@ def test_kernels_compile_for_four_architectures():
         [sys.executable, "-c", COMPILE], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 16
+    assert len(done.stdout.splitlines()) == 20

@@ -55,6 +55,12 @@ Failure = tuple[Path, SpinepsError]
     show_default=True,
     help="Average over mirrored tiles where the model asks for it; off is 2 to 8 times as fast there.",
 )
+@click.option(
+    "--localize/--no-localize",
+    default=SemanticOptions.localize,
+    show_default=True,
+    help="Run only the tiles that the spine reaches, or all.",
+)
 @click.option("--any-plane", is_flag=True, help="Accept scans whose slices are not sagittal.")
 @shared.verbose
 @shared.quiet
@@ -69,6 +75,7 @@ def run(
     count_from: str,
     bias_field: bool,
     mirror: bool,
+    localize: bool,
     any_plane: bool,
     verbose: bool,
     quiet: bool,
@@ -88,7 +95,7 @@ def run(
     check_distinct(scans, output)
     options = Options(
         preprocess=PreprocessOptions(bias_field=bias_field),
-        semantic=SemanticOptions(mirror=mirror),
+        semantic=SemanticOptions(mirror=mirror, localize=localize),
         labeling=LabelingOptions(count_from),
         engine=EngineOptions(device, threads),
         any_plane=any_plane,

@@ -37,6 +37,8 @@ class Engine(ABC):
         self.provider = provider
         self.samples = 0
         """Tiles or cutouts that the network has answered, mirrored ones included."""
+        self.planned = 0
+        """As ``samples``, with the tiles that were left out."""
         self._open = True
         self._adopt(model)
 
@@ -131,6 +133,11 @@ class Engine(ABC):
             )
         return self._infer_some(batch, self._run_borrowed)
 
+    def count(self, samples: int) -> None:
+        """Add to what the network has answered, for the run record."""
+        self.samples += samples
+        self.planned += samples
+
     def close(self) -> None:
         """Give the session's memory back; a closed engine runs nothing more."""
         self._open = False
@@ -182,7 +189,7 @@ class Engine(ABC):
                 f"Model {self.model.name!r} answered NaN or infinity on {self.provider}: the result would be "
                 "meaningless. Check the image's intensities, or run with another device."
             )
-        self.samples += len(batch)
+        self.count(len(batch))
         return answer[: len(batch)]
 
 

@@ -33,7 +33,7 @@ def classes_on_device(
     done = 0
     while done < len(starts):
         some = within_memory(engine, partial(_classes, engine, on_gpu, starts[done:]), buffers=labels.nbytes)
-        engine.samples += len(some)
+        engine.count(len(some))
         done += len(some)
         yield from some
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,23 @@ from spineps_rt.engine.base import Engine
 from spineps_rt.engine.device_run import DeviceRun
 from spineps_rt.engine.manifest import SemanticModel
 from spineps_rt.engine.mirror import turns
+from spineps_rt.engine.search import STRIDE, Search, walk
 from spineps_rt.engine.stitch import Progress
 from spineps_rt.engine.tiling import TilePlan, importance_map
 from spineps_rt.errors import NotFiniteError
 
+Turn = tuple[bool, bool, bool]
+"""Which axes of a tile are mirrored."""
+
 
 def sliding_window_on_device(
     engine: Engine,
-    image: np.ndarray,
-    scale: tuple[float, float],
+    image: tuple[np.ndarray, tuple[float, float]],
     *,
     plan: TilePlan,
     mirror: bool = True,
     progress: Progress | None = None,
+    search: Search | None = None,
 ) -> np.ndarray:
     """Classify every voxel of a volume, as :func:`spineps_rt.engine.stitch.sliding_window`.
 
@@ -33,12 +38,13 @@ def sliding_window_on_device(
 
     Args:
         engine: Of a semantic model, with a network between device buffers.
-        image: float16, 3-D, C-contiguous, in the network's axis order, as
-            :func:`spineps_rt.engine.normalise.measured` returns it.
-        scale: Mean and standard deviation, likewise.
+        image: As :func:`spineps_rt.engine.normalise.measured` returns it: float16, 3-D, C-contiguous, in the
+            network's axis order, with its mean and standard deviation.
         plan: Where the tiles lie; as many of them run at a time as the graph takes.
         mirror: Average over mirrored tiles where the model's manifest says so.
         progress: Called with tiles done and tiles in all.
+        search: Chooses which tiles are run; None runs all. Its view of each tile is waited for. Not together
+            with mirrored tiles, which are whole nowhere.
 
     Returns:
         uint8 class map of the image's shape.
@@ -49,17 +55,19 @@ def sliding_window_on_device(
     model = engine.model
     axes = model.mirror_axes if mirror and isinstance(model, SemanticModel) else ()
     with engine.explained():
-        window = _Window(engine.on_device(), image, scale, plan, axes)
-    jobs = [(tile, turn) for tile in plan.tiles for turn in window.turns]
+        window = _Window(engine.on_device(), *image, plan, axes)
+    done = 0
     if progress:
         progress(0, len(plan.tiles))
-    for first in range(0, len(jobs), model.batch):
-        some = jobs[first : first + model.batch]
+    for some in _batches(plan, search, window.turns, model.batch):
         with engine.explained():
             window.run(some, wait=progress is not None)
-        engine.samples += len(some)
+            for n, (tile, _) in enumerate(some if search else ()):
+                search.see(tile, window.view(n))  # type: ignore[union-attr]
+        engine.count(len(some))
+        done += len(some)
         if progress:
-            progress((first + len(some)) // len(window.turns), len(plan.tiles))
+            progress(done // len(window.turns), len(plan.tiles))
     with engine.explained():
         classes, bad = window.fetch()
     if bad:
@@ -68,6 +76,17 @@ def sliding_window_on_device(
             "Check the image's intensities, or run with another device."
         )
     return classes
+
+
+def _batches(
+    plan: TilePlan, search: Search | None, turned: list[Turn], batch: int
+) -> Iterator[list[tuple[tuple[int, ...], Turn]]]:
+    """Tiles with their turns, at most a batch at a time."""
+    if search:
+        yield from ([(tile, turned[0]) for tile in some] for some in walk(plan, search, batch))
+        return
+    jobs = [(tile, turn) for tile in plan.tiles for turn in turned]
+    yield from (jobs[first : first + batch] for first in range(0, len(jobs), batch))
 
 
 def window_bytes(model: SemanticModel, plan: TilePlan) -> int:
@@ -120,6 +139,19 @@ class _Window:
             )
         if wait:
             run.stream.synchronize()
+
+    def view(self, n: int) -> np.ndarray:
+        """Classes of the n-th tile of the last batch, at every :data:`STRIDE`-th voxel."""
+        from numba import cuda  # noqa: PLC0415 (slow to import)
+
+        from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415
+
+        run = self._run
+        classes = cuda.device_array([-(-size // STRIDE) for size in self._plan.patch], np.uint8)
+        kernels.classify(run.output[n : n + 1], STRIDE, classes, stream=run.stream)
+        answer = classes.copy_to_host(stream=run.stream)
+        run.stream.synchronize()
+        return answer
 
     def fetch(self) -> tuple[np.ndarray, bool]:
         """Bring the classes down, and whether any logit was NaN or infinite."""

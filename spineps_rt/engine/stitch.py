@@ -9,6 +9,7 @@ import numpy as np
 from spineps_rt.engine.base import Engine
 from spineps_rt.engine.manifest import SemanticModel
 from spineps_rt.engine.mirror import mirrored_logits
+from spineps_rt.engine.search import STRIDE, Search, walk
 from spineps_rt.engine.tiling import TilePlan, importance_map, plan_tiles
 from spineps_rt.errors import ContractError
 from spineps_rt.kernels.stitch import accumulate, finalise
@@ -24,6 +25,7 @@ def sliding_window(
     step: float | None = None,
     mirror: bool = True,
     progress: Progress | None = None,
+    search: Search | None = None,
 ) -> np.ndarray:
     """Classify every voxel of a volume.
 
@@ -39,9 +41,10 @@ def sliding_window(
         step: Distance of neighbouring tiles as a fraction of the patch; None takes the model's.
         mirror: Average over mirrored tiles where the model's manifest says so.
         progress: Called before the first and after every tile.
+        search: Chooses which tiles of its plan, which is this image's, are run; None runs all.
 
     Returns:
-        uint8 class map of the image's shape; of equal logits the first class wins.
+        uint8 class map of the image's shape; of equal logits the first class wins, and where no tile was run.
 
     Raises:
         ContractError: The model is not a semantic one, or the image is not 3-D float.
@@ -56,7 +59,9 @@ def sliding_window(
         raise ContractError(
             f"An image of {image.ndim} axes and {image.dtype} came; expected a 3-D float array."
         )
-    plan = plan_tiles(image.shape, model.patch, model.step if step is None else step)
+    plan = (
+        search.plan if search else plan_tiles(image.shape, model.patch, model.step if step is None else step)
+    )
     padded = np.empty(plan.padded, np.uint8)
     tiles = plan.tiles
     axis = plan.long_axis
@@ -72,7 +77,7 @@ def sliding_window(
     done = 0
     if progress:
         progress(0, len(tiles))
-    for count, (tile, logits) in enumerate(_logits(engine, image, plan, mirror=mirror), 1):
+    for count, (tile, logits) in enumerate(_logits(engine, image, plan, search, mirror=mirror), 1):
         if len(tiles) == 1:
             finalise(logits, padded, (0, 0, 0), (padded.shape[0], padded.shape[1], padded.shape[2]))
         else:
@@ -87,16 +92,17 @@ def sliding_window(
 
 
 def _logits(
-    engine: Engine, image: np.ndarray, plan: TilePlan, *, mirror: bool
+    engine: Engine, image: np.ndarray, plan: TilePlan, search: Search | None, *, mirror: bool
 ) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
     """Tiles with their float32 logits, run as many at a time as the engine's graph takes."""
     model = engine.model
     axes = model.mirror_axes if mirror and isinstance(model, SemanticModel) else ()
-    tiles = plan.tiles
-    for first in range(0, len(tiles), model.batch):
-        some = tiles[first : first + model.batch]
+    for some in walk(plan, search, model.batch):
         batch = np.stack([_cut(image, plan, tile) for tile in some]).astype(model.input.dtype, copy=False)
-        yield from zip(some, mirrored_logits(engine, batch, axes))
+        for tile, logits in zip(some, mirrored_logits(engine, batch, axes)):
+            if search:
+                search.see(tile, logits[:, ::STRIDE, ::STRIDE, ::STRIDE].argmax(axis=0))
+            yield tile, logits
 
 
 def _leave(total: np.ndarray, classes: np.ndarray, axis: int, rows: tuple[int, int]) -> int:

@@ -134,6 +134,32 @@ def _finalise(total: Any, classes: Any, low: tuple[int, int, int], high: tuple[i
         classes[i, j, z] = chosen
 
 
+def classify(logits: Any, stride: int, classes: Any, *, stream: Any = 0) -> None:
+    """Write the class of every so-manieth voxel of a tile, as ``logits[:, ::s, ::s, ::s].argmax(0)``.
+
+    Args:
+        logits: Float (1, classes, p0, p1, p2).
+        stride: Distance of the voxels that are looked at, along every axis.
+        classes: uint8 (ceil(p0 / stride), ...), overwritten; of equal logits the first class wins.
+        stream: Where the work is put.
+    """
+    _launch(_classify, classes.size, stream, logits, stride, classes)
+
+
+@cuda.jit
+def _classify(logits: Any, stride: int, classes: Any) -> None:
+    n: int = cuda.grid(1)  # type: ignore[call-arg]
+    size1, size2 = classes.shape[1], classes.shape[2]
+    i, j, k = n // (size1 * size2), n // size2 % size1, n % size2
+    if i < classes.shape[0]:
+        x, y, z = i * stride, j * stride, k * stride
+        chosen = 0
+        for c in range(1, logits.shape[1]):
+            if _beats(logits[0, c, x, y, z], logits[0, chosen, x, y, z]):
+                chosen = c
+        classes[i, j, k] = chosen
+
+
 def gather_cutouts(labels: Any, table: Any, starts: Any, cutouts: Any, *, stream: Any = 0) -> None:
     """Cut windows out of a label map and rename their labels, zeros where a window hangs over.
 

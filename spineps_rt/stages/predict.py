@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import partial
 
@@ -13,23 +14,27 @@ from spineps_rt.engine.device_stitch import sliding_window_on_device, window_byt
 from spineps_rt.engine.manifest import SemanticModel
 from spineps_rt.engine.memory import within_memory
 from spineps_rt.engine.normalise import measured, normalise
+from spineps_rt.engine.search import Search
 from spineps_rt.engine.stitch import Progress, sliding_window
-from spineps_rt.engine.tiling import plan_tiles
+from spineps_rt.engine.tiling import TilePlan, plan_tiles
 from spineps_rt.errors import ContractError
+from spineps_rt.options import SemanticOptions
+from spineps_rt.stages.localize import SHARES, spine_kinds
 from spineps_rt.volume import bounding_box
 
 INSTANCE_CLASSES = 4
 """None, above, centre, below: what SPINEPS's instance network answers."""
 SMALLEST = 2.0**-25
 """Up to here an intensity is zero in float16, as which SPINEPS looks for the non-zero voxels."""
+_DEFAULTS = SemanticOptions()
+_LOG = logging.getLogger(__name__)
 
 
 def predict_semantic(
     image: np.ndarray,
     engine: Engine,
     *,
-    step: float | None = None,
-    mirror: bool = True,
+    options: SemanticOptions = _DEFAULTS,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> np.ndarray:
@@ -42,8 +47,7 @@ def predict_semantic(
     Args:
         image: 3-D real array, axes as the model's ``orientation`` (P, I, R).
         engine: Of a semantic model.
-        step: Distance of neighbouring tiles as a fraction of the patch; None takes the model's.
-        mirror: Average over mirrored tiles where the model's manifest says so.
+        options: Its ``step``, ``mirror`` and ``localize`` matter here.
         overwrite: The image may be overwritten, which spares a copy.
         progress: Called with tiles done and tiles in all.
 
@@ -62,18 +66,42 @@ def predict_semantic(
         raise ContractError(f"An image of shape {image.shape} came; expected three axes.")
     box = bounding_box((image > SMALLEST) | (image < -SMALLEST))
     turned = image[box].transpose(model.axis_order)
-    buffers = 0
-    if on_device(engine):
-        plan = plan_tiles(turned.shape, model.patch, model.step if step is None else step)
-        work = partial(sliding_window_on_device, engine, *measured(turned, model.normalisation), plan=plan)
-        buffers = window_bytes(model, plan)
+    plan = plan_tiles(turned.shape, model.patch, model.step if options.step is None else options.step)
+    axes, gpu = model.mirror_axes if options.mirror else (), on_device(engine)
+    localize = options.localize and not (gpu and axes)  # a mirrored tile is nowhere whole on the GPU
+    if gpu:
+        window = partial(sliding_window_on_device, engine, measured(turned, model.normalisation), plan=plan)
     else:
         tensor = normalise(turned, model.normalisation, overwrite=overwrite)
-        work = partial(sliding_window, engine, tensor, step=step)
-    classes = within_memory(engine, partial(work, mirror=mirror, progress=progress), buffers=buffers)
+        window = partial(sliding_window, engine, tensor, step=options.step)
+
+    def attempt() -> tuple[np.ndarray, Search | None]:
+        search = _search(model, plan) if localize else None
+        return window(mirror=options.mirror, progress=progress, search=search), search
+
+    classes, search = within_memory(engine, attempt, buffers=window_bytes(model, plan) if gpu else 0)
+    if search:
+        engine.planned += (len(plan.tiles) - search.tiles_run) * 2 ** len(axes)
+        _tell(search)
     labels = np.zeros(image.shape, np.uint8)
     labels[box] = model.label_table[classes].transpose(np.argsort(model.axis_order))
     return labels
+
+
+def _search(model: SemanticModel, plan: TilePlan) -> Search | None:
+    """Tiles are sought where their rows follow one another along the spine; across it, it could turn back."""
+    kinds = spine_kinds(model)
+    along = model.axes[plan.long_axis] in ("I", "S")
+    return Search(plan, kinds, SHARES) if along and kinds is not None else None
+
+
+def _tell(search: Search) -> None:
+    if search.found:
+        _LOG.info(
+            "%d of %d tiles were run; the spine reaches no others", search.tiles_run, len(search.plan.tiles)
+        )
+    else:
+        _LOG.info("no row of tiles shows column and canal; all %d tiles were run", search.tiles_run)
 
 
 def predict_cutouts(engine: Engine, cutouts: np.ndarray) -> np.ndarray:

@@ -1,0 +1,146 @@
+"""Tiles that the localiser saves: every tile against chosen ones, and a coarse pass as its rival.
+
+``python -m benchmarks.localiser CASE... [--data FOLDER]`` adds cases to results/localiser.json, so that few
+can be timed alone; without a name all run. Both runs see one prepared volume; the spine is what
+cleaning leaves of the full run's answer. The coarse pass shows the same network the volume at twice its
+spacing in plane; it would run the tiles that come within a sixteenth of a patch of what it finds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+import numpy as np
+
+from spineps_rt import __version__
+from spineps_rt.engine.tiling import plan_tiles
+from spineps_rt.errors import NoSpineError
+from spineps_rt.kernels._threads import cores
+from spineps_rt.options import Options, SemanticOptions
+from spineps_rt.phantom import PhantomOptions, Variants, make_phantom
+from spineps_rt.pipeline import Pipeline
+from spineps_rt.report.record import cpu_name
+from spineps_rt.stages.predict import predict_semantic
+from spineps_rt.stages.semantic import clean
+from spineps_rt.volume import Volume, bounding_box, rescale
+from training.evaluate import load
+
+RESULTS = Path(__file__).parent / "results" / "localiser.json"
+REAL = {
+    "VB2-02": "real/VB2-02_T2w",
+    "VB2-09": "real/VB2-09_T2w",
+    "IVD-11": "real/IVD-11_T2w",
+    "VB1-03": "real/VB1-03_MR",
+    "SPIDER-18": "spider/spider-18_T2w",
+    "lumbar": "other/t2_lumbar",
+}
+"""Case -> file; those in ``real`` are averaged to 4 mm slices."""
+WIDE = (300.0, 0.0, 70.0)
+ORIENTATIONS = ("PIR", "LAS", "RSA", "SLP")
+PHANTOMS = {
+    **{f"phantom {axes}": PhantomOptions(fov_mm=WIDE, orientation=tuple(axes)) for axes in ORIENTATIONS},  # type: ignore[arg-type]
+    "in front": PhantomOptions(fov_mm=WIDE, offset_mm=(110.0, 0.0, 0.0)),
+    "at the back": PhantomOptions(fov_mm=WIDE, offset_mm=(-110.0, 0.0, 0.0)),
+    "cut off sideways": PhantomOptions(fov_mm=WIDE, offset_mm=(0.0, 0.0, 40.0)),
+    "cut off in front of the canal": PhantomOptions(fov_mm=WIDE, offset_mm=(-150.0, 0.0, 0.0)),
+    "curved": PhantomOptions(
+        fov_mm=(300.0, 0.0, 85.0), variants=Variants(scoliosis_deg=30.0, curvature=1.8, tilt_deg=20.0)
+    ),
+    "one vertebra": PhantomOptions(levels=("L3", "L3"), fov_mm=WIDE, margin_mm=(-5.0, -5.0)),
+    "one vertebra, tall": PhantomOptions(levels=("L5", "L5"), fov_mm=WIDE, margin_mm=(0.0, 200.0)),
+}
+
+
+def measure(pipeline: Pipeline, scan: Volume) -> dict[str, Any]:
+    """Run all tiles, chosen tiles and a coarse pass over one scan."""
+    prepared, box = pipeline._prepare(scan)
+    image = prepared.array[box].copy()
+    engine = pipeline._semantic
+    full, all_tiles = _timed(engine, image, localize=False)
+    some, chosen = _timed(engine, image, localize=True)
+    try:
+        spine = clean(full, spacing=prepared.spacing)
+        kept = clean(some, spacing=prepared.spacing)
+    except NoSpineError:
+        spine, kept = full, some
+    inside = spine > 0
+    return {
+        "shape": list(image.shape),
+        "full": all_tiles,
+        "localized": chosen,
+        "spine_voxels": int(inside.sum()),
+        "spine_differs": int((some != full)[inside].sum()),
+        "cleaned_differs": int((kept != spine).sum()),
+        "lost_outside": int(((full != some) & ~inside).sum()),
+        "coarse": _coarse(engine, Volume(image, prepared.affine), spine),
+    }
+
+
+def _timed(engine: Any, image: np.ndarray, *, localize: bool) -> tuple[np.ndarray, dict[str, Any]]:
+    before, start = engine.samples, perf_counter()
+    answer = predict_semantic(image, engine, options=SemanticOptions(localize=localize))
+    return answer, {"tiles": engine.samples - before, "seconds": round(perf_counter() - start, 2)}
+
+
+def _coarse(engine: Any, image: Volume, spine: np.ndarray) -> dict[str, Any]:
+    spacing = tuple(mm * (1 if axis == "R" else 2) for axis, mm in zip(image.orientation, image.spacing))
+    small = rescale(image, spacing, labels=False)
+    before = engine.samples
+    found = predict_semantic(small.array, engine, options=SemanticOptions(localize=False)) > 0
+    places = [np.minimum(np.arange(n) * m // n, m - 1) for n, m in zip(image.shape, found.shape)]
+    found = found[np.ix_(*places)]
+    order, signal = engine.model.axis_order, bounding_box(np.abs(image.array) > 0)
+    found, truth = (mask[signal].transpose(order) for mask in (found, spine > 0))
+    plan = plan_tiles(found.shape, engine.model.patch, engine.model.step)
+    covered, tiles = np.zeros(found.shape, bool), 0
+    for tile in plan.tiles:
+        starts = [first - low for first, (low, _) in zip(tile, plan.padding)]
+        ends = list(zip(starts, plan.patch))
+        near = tuple(slice(max(s - n // 16, 0), s + n + n // 16) for s, n in ends)
+        if found[near].any():
+            tiles += 1
+            covered[tuple(slice(max(s, 0), s + n) for s, n in ends)] = True
+    return {
+        "tiles": engine.samples - before,
+        "chosen": tiles,
+        "recall": round(float((found & truth).sum() / max(truth.sum(), 1)), 4),
+        "lost": int((truth & ~covered).sum()),
+    }
+
+
+@click.command()
+@click.argument("cases", nargs=-1, metavar="CASE...")
+@click.option("--data", type=click.Path(path_type=Path), required=True)
+def main(cases: tuple[str, ...], data: Path) -> None:
+    """Measure cases and add them to the results."""
+    document = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"cases": {}}
+    with Pipeline(options=Options(any_plane=True)) as pipeline:
+        for name in cases or (*REAL, *PHANTOMS):
+            if name in REAL:
+                scan = load(data / f"{REAL[name]}.nii.gz", average=4 if REAL[name].startswith("real") else 1)
+            else:
+                scan = make_phantom(PHANTOMS[name], seed=7).image
+            document["cases"][name] = {
+                "real": name in REAL,
+                **measure(pipeline, scan),
+            }
+            click.echo(f"{name}: {document['cases'][name]}")
+            document |= {
+                "benchmark": "localiser",
+                "date": datetime.now(timezone.utc).date().isoformat(),
+                "machine": {"cpu": cpu_name(), "cores": cores(), "load": round(os.getloadavg()[0], 1)},
+                "versions": {"spineps_rt": __version__, "openvino": metadata.version("openvino")},
+                "provider": pipeline.provider,
+            }
+            RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
