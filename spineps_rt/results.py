@@ -39,6 +39,8 @@ class Network:
     """The engine that really ran."""
     samples: int
     """Tiles or cutouts that it was shown; all that were planned, for none is left out."""
+    seconds: float
+    """Wall time that it took for them."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from time import perf_counter
 from types import TracebackType
 from typing import Any
 
@@ -37,6 +38,8 @@ class Engine(ABC):
         self.provider = provider
         self.samples = 0
         """Tiles or cutouts that the network has answered, mirrored ones included."""
+        self.seconds = 0.0
+        """Wall time that these took."""
         self._open = True
         inputs, outputs = self._signature()
         for what, found, expected in (("input", inputs, model.input), ("output", outputs, model.output)):
@@ -141,10 +144,12 @@ class Engine(ABC):
     def _infer_some(self, batch: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         lacking = self.model.batch - len(batch)
         full = np.concatenate([batch, np.repeat(batch[-1:], lacking, 0)]) if lacking else batch
+        start = perf_counter()
         try:
             answer = run(np.ascontiguousarray(full))
         except Exception as error:
             raise EngineError(f"{self.provider} failed on model {self.model.name!r}: {error}") from error
+        self.seconds += perf_counter() - start
         spec = self.model.output
         if answer.shape != spec.shape or answer.dtype != spec.dtype:
             came = _describe(TensorSpec(spec.name, str(answer.dtype), answer.shape))

@@ -18,11 +18,14 @@ def sliding_window_on_device(
     scale: tuple[float, float],
     *,
     plan: TilePlan,
+    sums: str = "float32",
 ) -> np.ndarray:
     """Classify every voxel of a volume, as :func:`spineps_rt.engine.stitch.sliding_window`.
 
-    Tiles are cut, normalised, run, weighed and summed on one stream without the host; the sums are a ring of
-    one patch along the plan's long axis, as there.
+    Tiles are cut, normalised, run, weighed and summed on one stream without the host, as many at a time as
+    the graph takes; the sums are a ring of one patch along the plan's long axis, as there. In float16 they
+    take half the memory; logits that nearly tie may then change places. Weights are scaled to 1 for them, so
+    that only logits beyond 8,000 could overflow.
 
     Args:
         run: The network between device buffers (:class:`~spineps_rt.engine.device_run.DeviceRun`): ``input``,
@@ -32,6 +35,7 @@ def sliding_window_on_device(
             :func:`spineps_rt.engine.normalise.measured` returns it.
         scale: Mean and standard deviation, likewise.
         plan: Where the tiles lie.
+        sums: ``float32`` or ``float16``, type of the sums.
 
     Returns:
         uint8 class map of the image's shape.
@@ -47,8 +51,11 @@ def sliding_window_on_device(
     ring = list(plan.padded)
     ring[axis] = plan.patch[axis]
     volume = cuda.to_device(image, stream=stream)
-    weights = cuda.to_device(np.ascontiguousarray(importance_map(plan.patch)), stream=stream)
-    total = cuda.to_device(np.zeros((model.output.shape[1], *ring), np.float32), stream=stream)
+    importance = importance_map(plan.patch)
+    if sums == "float16":
+        importance = importance / importance.max()
+    weights = cuda.to_device(np.ascontiguousarray(importance), stream=stream)
+    total = cuda.to_device(np.zeros((model.output.shape[1], *ring), sums), stream=stream)
     bad = cuda.to_device(np.zeros(1, np.int32), stream=stream)
     classes = cuda.device_array(plan.padded, np.uint8)
 
@@ -58,13 +65,16 @@ def sliding_window_on_device(
         kernels.finalise(total, classes, tuple(low), tuple(high), stream=stream)  # type: ignore[arg-type]
 
     done = 0
-    for tile in plan.tiles:
-        start = tuple(first - low for first, (low, _) in zip(tile, plan.padding))
-        kernels.gather_tile(volume, start, scale, run.input, stream=stream)  # type: ignore[arg-type]
+    for first in range(0, len(plan.tiles), model.batch):
+        some = plan.tiles[first : first + model.batch]
+        for n, tile in enumerate(some):
+            start = tuple(a - low for a, (low, _) in zip(tile, plan.padding))
+            kernels.gather_tile(volume, start, scale, run.input[n : n + 1], stream=stream)  # type: ignore[arg-type]
         run.launch()
-        leave(done, tile[axis])
-        done = tile[axis]
-        kernels.accumulate(total, run.output, weights, tile, bad, stream=stream)  # type: ignore[arg-type]
+        for n, tile in enumerate(some):
+            leave(done, tile[axis])
+            done = tile[axis]
+            kernels.accumulate(total, run.output[n : n + 1], weights, tile, bad, stream=stream)  # type: ignore[arg-type]
     leave(done, plan.padded[axis])
     answer, wrong = classes.copy_to_host(stream=stream), bad.copy_to_host(stream=stream)
     stream.synchronize()

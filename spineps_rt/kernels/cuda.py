@@ -60,7 +60,7 @@ def accumulate(
     """Add one tile's weighted logits, as :func:`spineps_rt.kernels.stitch.accumulate`.
 
     Args:
-        total: float32 (classes, n0, n1, n2), changed; axes 0 and 1 of a voxel wrap around.
+        total: float32 or float16 (classes, n0, n1, n2), changed; axes 0 and 1 of a voxel wrap around.
         logits: Float (1, classes, p0, p1, p2).
         weights: float32 (p0, p1, p2).
         start: The tile's first voxel in the whole volume.
@@ -90,7 +90,7 @@ def finalise(
     """Give every voxel of a box its class and clear its sums, as :func:`spineps_rt.kernels.stitch.finalise`.
 
     Args:
-        total: float32 (classes, n0, n1, n2), zeroed where read; axes 0 and 1 wrap around.
+        total: float32 or float16 (classes, n0, n1, n2), zeroed where read; axes 0 and 1 wrap around.
         classes: uint8 (N0, N1, N2), written in the box.
         low: First voxel of the box in ``classes``.
         high: First voxel behind it.

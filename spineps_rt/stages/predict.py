@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import numpy as np
 
 from spineps_rt.engine.base import Engine
@@ -57,11 +59,14 @@ def predict_semantic(
         raise ContractError(f"An image of shape {image.shape} came; expected three axes.")
     box = bounding_box((image > SMALLEST) | (image < -SMALLEST))
     turned = image[box].transpose(model.axis_order)
-    run = engine.on_device() if model.batch == 1 and not (mirror and model.mirror_axes) else None
+    run = None if mirror and model.mirror_axes else engine.on_device()
     if run is not None:
         plan = plan_tiles(turned.shape, model.patch, model.step if step is None else step)
         values, scale = measured(turned, model.normalisation)
+        start = perf_counter()
         classes = sliding_window_on_device(run, model, values, scale, plan=plan)
+        engine.seconds += perf_counter() - start
+        engine.samples += len(plan.tiles)
     else:
         tensor = normalise(turned, model.normalisation, overwrite=overwrite)
         classes = sliding_window(engine, tensor, step=step, mirror=mirror, progress=progress)
