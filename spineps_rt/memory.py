@@ -14,7 +14,7 @@ import numpy as np
 
 from spineps_rt.engine import Model, ModelPair, SemanticModel
 from spineps_rt.engine.manifest import TensorSpec
-from spineps_rt.engine.models import target_spacing
+from spineps_rt.engine.spacing import target_spacing
 from spineps_rt.engine.tiling import TilePlan, plan_tiles
 from spineps_rt.errors import ModelError
 from spineps_rt.geometry import orientation, spacing
@@ -136,12 +136,10 @@ def _network(model: Model, batch: int) -> dict[str, int]:
 
 def _kept(model: SemanticModel, tiling: TilePlan, sums: str) -> dict[str, int]:
     """What the sliding window keeps on the GPU beside the network."""
-    ring = list(tiling.padded)
-    ring[tiling.long_axis] = tiling.patch[tiling.long_axis]
     return {
         "volume": 2 * math.prod(tiling.shape),
         "weights of a tile": 4 * math.prod(tiling.patch),
-        "accumulator": np.dtype(sums).itemsize * model.output.shape[1] * math.prod(ring),
+        "accumulator": np.dtype(sums).itemsize * model.output.shape[1] * math.prod(tiling.ring),
         "labels": math.prod(tiling.padded),
     }
 

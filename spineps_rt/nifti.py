@@ -34,13 +34,10 @@ from spineps_rt.volume import Volume
 
 MAX_AXIS = 4096
 """Voxels on one axis: four times the largest matrix that MR scanners reconstruct."""
-
 MAX_VOXELS = 1 << 30
 """Voxels of a scan: 1024 cubed, 4 GiB as float32; a whole spine at 0.5 mm isotropic has a tenth of it."""
-
 MAX_EXTENSIONS = 1 << 24
 """Bytes between header and voxels: header extensions hold text, 16 MiB is a generous lot of it."""
-
 MAX_TRAILING = 1 << 16
 """Bytes after the last voxel: padding. More means that the header and the content disagree."""
 
@@ -99,13 +96,7 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
 
 
 def read_grid(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], np.ndarray]:
-    """Read where a scan's voxels lie; they themselves are neither read nor verified.
-
-    Args:
-        path: As :func:`read_nifti` takes it.
-
-    Returns:
-        Shape of three axes, and the affine (4, 4).
+    """Read a scan's shape (three axes) and affine (4, 4); the voxels are neither read nor verified.
 
     Raises:
         SpinepsError: As :func:`read_nifti`, for whatever the header alone can tell.

@@ -20,7 +20,7 @@ from spineps_rt.engine import (
     open_engine,
     resolve_models,
 )
-from spineps_rt.engine.models import target_spacing
+from spineps_rt.engine.spacing import target_spacing
 from spineps_rt.errors import NoSpineError
 from spineps_rt.intake import check_scan, doubts_about, read_scan
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE

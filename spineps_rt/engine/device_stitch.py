@@ -48,14 +48,12 @@ def sliding_window_on_device(
     from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415
 
     stream, axis = run.stream, plan.long_axis
-    ring = list(plan.padded)
-    ring[axis] = plan.patch[axis]
     volume = cuda.to_device(image, stream=stream)
     importance = importance_map(plan.patch)
     if sums == "float16":
         importance = importance / importance.max()
     weights = cuda.to_device(np.ascontiguousarray(importance), stream=stream)
-    total = cuda.to_device(np.zeros((model.output.shape[1], *ring), sums), stream=stream)
+    total = cuda.to_device(np.zeros((model.output.shape[1], *plan.ring), sums), stream=stream)
     bad = cuda.to_device(np.zeros(1, np.int32), stream=stream)
     classes = cuda.device_array(plan.padded, np.uint8)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -138,22 +137,6 @@ def select_variant(model: M, name: str) -> M:
     batch = model.variants[name].batch if name else 1
     ends = [replace(spec, shape=(batch, *spec.shape[1:])) for spec in (model.input, model.output)]
     return replace(model, variant=name, input=ends[0], output=ends[1])
-
-
-def target_spacing(model: Model, present: Sequence[float]) -> tuple[float, ...]:
-    """Say what spacing a volume is resampled to: the model's, or the present one pulled into its range.
-
-    Args:
-        model: The model.
-        present: mm along the model's ``orientation``.
-
-    Returns:
-        mm, likewise.
-    """
-    if model.spacing is not None:
-        return model.spacing
-    low, high = model.spacing_range or (tuple(present), tuple(present))
-    return tuple(max(min(mm, most), least) for mm, least, most in zip(present, low, high))
 
 
 def read_graph(model: Model) -> bytes:
