@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from spineps_rt.export.cost import cost_of
 
 from spineps_rt.engine.manifest import GRAPH, MANIFEST
 from spineps_rt.files import write_together
 
 
 def write_model(folder: Path, model: onnx.ModelProto, manifest: dict[str, Any]) -> None:
-    """Write ``model.onnx`` and ``manifest.json``; the manifest gets size and SHA-256 of the graph.
+    """Write ``model.onnx`` and ``manifest.json``; the manifest gets the graph's cost, size and SHA-256.
 
     Args:
         folder: Created if missing.
         model: The graph.
-        manifest: Everything but ``files``.
+        manifest: Everything but ``cost`` and ``files``.
+
+    Raises:
+        ModelError: The graph's shapes contradict each other.
+        OutputError: The folder cannot be written.
     """
-    write_folder(folder, {GRAPH: serialised(model)}, manifest)
+    write_folder(folder, {GRAPH: serialised(model)}, {**manifest, "cost": cost_of(model)})
 
 
 def write_folder(folder: Path, graphs: dict[str, bytes], manifest: dict[str, Any]) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import resource
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from time import perf_counter
 
 from spineps_rt.results import StageTime
@@ -56,6 +59,16 @@ def release_free_memory() -> None:
     trim = _trim()
     if trim is not None:
         trim(0)
+
+
+def process_seconds() -> float | None:
+    """Seconds since this process was started; None where the system is not Linux."""
+    try:
+        words = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return None
+    started = int(words[19]) / os.sysconf("SC_CLK_TCK")  # field 22 of proc(5); the first two are cut off
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
 
 
 def peak_bytes() -> int:

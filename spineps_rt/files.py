@@ -25,6 +25,21 @@ GZIP_MAGIC = b"\x1f\x8b"
 DEFLATE_LIMIT = 1032
 """Deflate cannot pack more than this many bytes into one: a file smaller than that was cut off."""
 
+FORMATS: tuple[tuple[int, bytes, str], ...] = (
+    (128, b"DICM", "a DICOM file; convert the series with dcm2niix"),
+    (0, b"\x00\x00\x00\x01", "a FreeSurfer .mgh/.mgz image; convert it with mri_convert"),
+    (0, b"NRRD", "an NRRD image; convert it to NIfTI"),
+    (0, b"ObjectType", "a MetaImage; convert it to NIfTI"),
+    (0, b"\x89HDF", "an HDF5 or MINC file; convert it to NIfTI"),
+    (0, b"\x89PNG", "a PNG picture; the scan itself is needed"),
+    (0, b"PK", "a zip archive; unpack it first"),
+    (0, b"BZh", "a bzip2 archive; unpack it first"),
+    (0, GZIP_MAGIC, "compressed twice; run gunzip on it once"),
+    (257, b"ustar", "a tar archive; unpack it first"),
+    (0, b"version https://git-lfs", "a git-lfs pointer; run git lfs pull"),
+)
+"""What is no NIfTI: offset, bytes that lie there, and what it is."""
+
 _GZIP_BITS = zlib.MAX_WBITS | 16
 _CHUNK = 1 << 14  # at the deflate limit one chunk unpacks to 16 MiB, which bounds the memory of a bomb
 

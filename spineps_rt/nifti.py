@@ -34,31 +34,14 @@ from spineps_rt.volume import Volume
 
 MAX_AXIS = 4096
 """Voxels on one axis: four times the largest matrix that MR scanners reconstruct."""
-
 MAX_VOXELS = 1 << 30
 """Voxels of a scan: 1024 cubed, 4 GiB as float32; a whole spine at 0.5 mm isotropic has a tenth of it."""
-
 MAX_EXTENSIONS = 1 << 24
 """Bytes between header and voxels: header extensions hold text, 16 MiB is a generous lot of it."""
-
 MAX_TRAILING = 1 << 16
 """Bytes after the last voxel: padding. More means that the header and the content disagree."""
 
 _MAX_DRAIN = 1 << 28  # how far a stream with a bad header is followed to learn whether it is damaged
-
-_FORMATS: tuple[tuple[int, bytes, str], ...] = (
-    (128, b"DICM", "a DICOM file; convert the series with dcm2niix"),
-    (0, b"\x00\x00\x00\x01", "a FreeSurfer .mgh/.mgz image; convert it with mri_convert"),
-    (0, b"NRRD", "an NRRD image; convert it to NIfTI"),
-    (0, b"ObjectType", "a MetaImage; convert it to NIfTI"),
-    (0, b"\x89HDF", "an HDF5 or MINC file; convert it to NIfTI"),
-    (0, b"\x89PNG", "a PNG picture; the scan itself is needed"),
-    (0, b"PK", "a zip archive; unpack it first"),
-    (0, b"BZh", "a bzip2 archive; unpack it first"),
-    (0, files.GZIP_MAGIC, "compressed twice; run gunzip on it once"),
-    (257, b"ustar", "a tar archive; unpack it first"),
-    (0, b"version https://git-lfs", "a git-lfs pointer; run git lfs pull"),
-)
 
 _PLACEMENT = (
     *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d"),
@@ -94,9 +77,7 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
     with files.open_input(Path(path)) as handle:
         pieces = files.unpacked(handle, name=name)
         try:
-            head = b""
-            while len(head) < Nifti2Header.single_vox_offset and (piece := next(pieces, b"")):
-                head += piece
+            head = _head(pieces)
             header = _parsed(head, name)
             shape, dtype = _declared(header, name)
             affine = _affine(header, name)
@@ -112,6 +93,18 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
     image = _scaled(content.view(dtype).reshape(shape, order="F"), header, name)
     _demand_signal(image, name)
     return Volume(image, affine, header)
+
+
+def read_grid(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], np.ndarray]:
+    """Read a scan's shape (three axes) and affine (4, 4); the voxels are neither read nor verified.
+
+    Raises:
+        SpinepsError: As :func:`read_nifti`, for whatever the header alone can tell.
+    """
+    name = str(path)
+    with files.open_input(Path(path)) as handle:
+        header = _parsed(_head(files.unpacked(handle, name=name)), name)
+    return _declared(header, name)[0], _affine(header, name)
 
 
 def encode_nifti(array: np.ndarray, *, like: Volume, compress: bool = True) -> bytes:
@@ -170,6 +163,14 @@ def write_nifti(path: str | os.PathLike[str], array: np.ndarray, *, like: Volume
     files.atomic_write(path, encode_nifti(array, like=like, compress=name.endswith(".gz")))
 
 
+def _head(pieces: Iterator[bytes]) -> bytes:
+    """Take the bytes that hold the header, and what came with them."""
+    head = b""
+    while len(head) < Nifti2Header.single_vox_offset and (piece := next(pieces, b"")):
+        head += piece
+    return head
+
+
 def _parsed(head: bytes, name: str) -> Nifti1Header:
     if not head:
         raise TruncatedFileError(f"{name} is empty; copy or export it again")
@@ -187,7 +188,7 @@ def _parsed(head: bytes, name: str) -> Nifti1Header:
                 f"{name} is one half of an Analyze or NIfTI .hdr/.img pair; expected a single NIfTI file. "
                 "Join the pair, for instance with fslchfiletype NIFTI_GZ"
             )
-    for start, magic, what in _FORMATS:
+    for start, magic, what in files.FORMATS:
         if head[start : start + len(magic)] == magic:
             raise NotNiftiError(f"{name} is not NIfTI but {what}")
     what = "text" if head.isascii() and b"\0" not in head else "of an unknown kind"

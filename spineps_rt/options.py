@@ -67,6 +67,8 @@ class SemanticOptions:
     skip_margin: bool = True
     """Show the network the scan without the margin that preprocessing added. SPINEPS shows it the margin too:
     16 mm of nothing on either side of 4 mm slices, which doubles the tiles of many scans."""
+    sums: str = "float32"
+    """Type in which a GPU sums logits; float16 takes half the memory, and classes that nearly tie may change."""
     localize: bool = True
     """Run only the tiles that the spine reaches (``engine/search.py``). SPINEPS runs all; within the spine
     the mask is the same, far from it nothing is found."""

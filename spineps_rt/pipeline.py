@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
@@ -16,12 +16,12 @@ from spineps_rt.clock import Clock, Progress
 from spineps_rt.engine import (
     Engine,
     InstanceModel,
-    Model,
     ModelPair,
     SemanticModel,
     open_engine,
     resolve_models,
 )
+from spineps_rt.engine.spacing import target_spacing
 from spineps_rt.errors import NoSpineError
 from spineps_rt.intake import check_scan, doubts_about, read_scan
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
@@ -153,7 +153,8 @@ class Pipeline:
         with clock.stage("preprocess"):
             prepared, box = self._prepare(image)
         yield
-        before = [(engine.samples, engine.planned) for engine in (self._semantic, self._instance)]
+        engines = (self._semantic, self._instance)
+        before = [(engine.samples, engine.planned, engine.seconds) for engine in engines]
         with clock.stage("semantic"):
             mask = prepared.with_array(self._label(prepared, box, clock))
             del prepared  # a large image is not needed any more
@@ -162,7 +163,7 @@ class Pipeline:
             mask = reorient(mask, _STAGE_ORIENTATION)
             mask = mask.with_array(clean(mask.array, spacing=mask.spacing, options=self.options.semantic))
         instances, warnings = self._predict_instances(mask, clock)
-        networks = tuple(_network(e, *n) for e, n in zip((self._semantic, self._instance), before))
+        networks = tuple(_network(engine, *counted) for engine, counted in zip(engines, before))
         yield
         with clock.stage("resample"):
             masks = [resample_to(m, image, labels=True).array for m in (_one_body(mask), instances)]
@@ -190,7 +191,7 @@ class Pipeline:
         """The scan in the model's orientation and spacing, and the box in it that the network is shown."""
         model = self.models.semantic
         padded = reorient(preprocess(image, self.options.preprocess), model.orientation)
-        prepared = rescale(padded, _target_spacing(model, padded.spacing), labels=False)
+        prepared = rescale(padded, target_spacing(model, padded.spacing), labels=False)
         round_whole(prepared)
         margin = self.options.preprocess.pad if self.options.semantic.skip_margin else 0
         return prepared, _inside(padded, prepared, margin)
@@ -216,7 +217,7 @@ class Pipeline:
         model = self.models.instance
         windows = partial(predict_windows, self._instance)
         with clock.stage("instance"):
-            mask = rescale(semantic, _target_spacing(model, semantic.spacing), labels=True)
+            mask = rescale(semantic, target_spacing(model, semantic.spacing), labels=True)
             answer = segment_instances(
                 mask.array,
                 spacing=mask.spacing,
@@ -258,14 +259,6 @@ def _one_body(semantic: Volume) -> Volume:
     return semantic.with_array(np.where(semantic.array == CORPUS_INNER, CORPUS, semantic.array))
 
 
-def _target_spacing(model: Model, present: Sequence[float]) -> tuple[float, ...]:
-    """Spacing to resample to: the model's, or the present one pulled into the model's range."""
-    if model.spacing is not None:
-        return model.spacing
-    low, high = model.spacing_range or (tuple(present), tuple(present))
-    return tuple(max(min(mm, most), least) for mm, least, most in zip(present, low, high))
-
-
 def _inside(padded: Volume, prepared: Volume, margin: int) -> Box:
     """The voxels of the resampled volume that lie within the padded one's margin of ``margin`` voxels."""
     if not margin:
@@ -287,8 +280,9 @@ def _limits(model: InstanceModel) -> InstanceLimits:
     )
 
 
-def _network(engine: Engine, samples: int, planned: int) -> Network:
+def _network(engine: Engine, samples: int, planned: int, seconds: float) -> Network:
     """What an engine has run since these were its counts."""
-    kind = "semantic" if isinstance(engine.model, SemanticModel) else "instance"
-    model, counts = engine.model, (engine.samples - samples, engine.planned - planned)
+    model = engine.model
+    kind = "semantic" if isinstance(model, SemanticModel) else "instance"
+    counts = engine.samples - samples, engine.planned - planned, round(engine.seconds - seconds, 6)
     return Network(kind, model.name, model.sha256, engine.provider, *counts)

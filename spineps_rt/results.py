@@ -41,6 +41,8 @@ class Network:
     """Tiles or cutouts that it was shown, mirrored ones included."""
     planned: int
     """As ``samples``, with the tiles that were left out because the spine does not reach them."""
+    seconds: float
+    """Wall time that it took for them."""
 
 
 @dataclass(frozen=True)

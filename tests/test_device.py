@@ -105,10 +105,19 @@ def test_a_search_on_the_device_runs_the_tiles_of_the_host(semantic, variant):
     searches = [Search(plan, np.array([0, 1, 2, 3], np.uint8), (0.05, 0.05)) for _ in range(2)]
     with open_on_device(semantic, variant) as engine:
         values = measured(image, "zscore")
-        answer = sliding_window_on_device(engine, values, plan=plan, search=searches[0])
+        answer = sliding_window_on_device(engine, values, plan=searches[0])
         expected = sliding_window(engine, normalise(image, "zscore"), search=searches[1])
     np.testing.assert_array_equal(answer, expected)
     assert 0 < searches[0].tiles_run == searches[1].tiles_run < len(plan.tiles)
+
+
+def test_sums_in_float16_differ_only_where_classes_nearly_tie(semantic):
+    image = RNG.integers(0, 900, (3, 9, 11)).astype(np.float32)
+    plan = plan_tiles(image.shape, PATCH, 0.5)
+    with open_on_device(semantic, "b3") as engine:
+        rough = sliding_window_on_device(engine, measured(image, "zscore"), plan=plan, sums="float16")
+        expected = sliding_window(engine, normalise(image, "zscore"), step=0.5)
+    assert (rough == expected).mean() > 0.98
 
 
 def test_infinite_logits_are_an_error(tmp_path):

@@ -122,6 +122,7 @@ def test_graph_is_the_same_bytes_twice_and_its_manifest_verifies(tmp_path):
         write_model(tmp_path / name, to_onnx(network, example, names=("labels", "classes")), manifest)
     first, second = ((tmp_path / name / "model.onnx").read_bytes() for name in "ab")
     assert first == second
+    assert load_model(str(tmp_path / "a")).cost.flops > 0
     assert (
         load_model(str(tmp_path / "a")).sha256
         == json.loads((tmp_path / "b" / "manifest.json").read_text())["files"]["model.onnx"]["sha256"]

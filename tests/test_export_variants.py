@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 from spineps_rt.export.batched import with_batch
 from spineps_rt.export.build import export
+from spineps_rt.export.cost import activation_bytes, cost_of
 from spineps_rt.export.emulated import emulated
 from spineps_rt.export.flops import count_flops
 from spineps_rt.export.graph import check_graph, fold, load_graph, retyped, value_types
@@ -21,7 +23,7 @@ from spineps_rt.export.session import run_graph
 from spineps_rt.export.variants import Wanted
 
 from spineps_rt.cli.main import cli
-from spineps_rt.engine import load_model, open_engine
+from spineps_rt.engine import embedded_models, load_model, open_engine
 from spineps_rt.engine.models import read_graph, select_variant
 from spineps_rt.errors import EngineError, ModelError, OutputExistsError
 
@@ -146,6 +148,40 @@ def test_flops_are_counted_by_hand():
     expected = voxels * 27 * 4 + (voxels // 4) * 16 * 8 + (voxels // 4) * 8 * 16 + voxels * 8 * 2
     assert count_flops(small_unet()) == 2 * expected
     assert count_flops(with_batch(small_unet(), 3)) == 6 * expected
+
+
+def test_values_that_live_at_once_are_added_up():
+    """In a chain a value is alive until the next is made; a side branch lives as long as it waits."""
+    size = [1, 2, 3, 4]  # 96 bytes as float32
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, size) for n in ("x", "y")]
+    nodes = [
+        helper.make_node(kind, inputs, [output])
+        for kind, inputs, output in (
+            ("Relu", ["x"], "a"),
+            ("Relu", ["a"], "b"),
+            ("Relu", ["b"], "c"),  # a waits, b and c live
+            ("Cast", ["c"], "d"),  # half of 96, beside a and c
+            ("Cast", ["d"], "e"),
+            ("Add", ["a", "e"], "y"),
+        )
+    ]
+    nodes[3].attribute.append(helper.make_attribute("to", TensorProto.FLOAT16))
+    nodes[4].attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
+    opset = [helper.make_opsetid("", 18)]
+    model = helper.make_model(
+        helper.make_graph(nodes, "chain", ends[:1], ends[1:]), opset_imports=opset, ir_version=10
+    )
+    assert activation_bytes(model) == 3 * 96
+    del nodes[5].input[0]
+    nodes[5].op_type = "Relu"  # nothing waits any more
+    graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:])
+    assert activation_bytes(helper.make_model(graph, opset_imports=opset, ir_version=10)) == 2 * 96
+
+
+@pytest.mark.parametrize("model", embedded_models(), ids=lambda model: model.name)
+def test_the_embedded_manifests_tell_their_graphs_cost(model):
+    graph = load_graph(read_graph(model))
+    assert asdict(model.cost) == cost_of(graph)
 
 
 @pytest.mark.parametrize("device", CPU_DEVICES)

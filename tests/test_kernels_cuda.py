@@ -97,18 +97,21 @@ def array(dtype, axes):
     return nt.Array(dtype, axes, "C")
 
 place, turn = nt.UniTuple(int64, 3), nt.UniTuple(nt.boolean, 3)
+volume = array(float32, 3)
 signatures = {
     "_gather_tile": (array(nt.float16, 3), place, turn, float32, float32, array(float32, 5)),
-    "_accumulate": (array(float32, 4), array(float32, 5), array(float32, 3), place, turn, array(int32, 1)),
+    "_accumulate": (array(float32, 4), array(float32, 5), volume, place, turn, array(int32, 1)),
     "_finalise": (array(float32, 4), array(uint8, 3), place, place),
     "_classify": (array(float32, 5), int64, array(uint8, 3)),
+    "_accumulate ": (array(nt.float16, 4), array(float32, 5), volume, place, turn, array(int32, 1)),
+    "_finalise ": (array(nt.float16, 4), array(uint8, 3), place, place),
     "_gather_cutouts": (array(uint8, 3), array(uint8, 1), array(int64, 2), array(uint8, 5)),
 }
 for target in ((7, 5), (8, 6), (8, 9), (12, 0)):
     # device functions ask which GPU they are compiled for; here none is
     numba.cuda.dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=target)
     for name, signature in signatures.items():
-        code, _ = cuda.compile_ptx(getattr(kernels, name).py_func, signature, cc=target)
+        code, _ = cuda.compile_ptx(getattr(kernels, name.strip()).py_func, signature, cc=target)
         assert ".visible .entry" in code
         print(name, target)
 """
@@ -123,4 +126,4 @@ def test_kernels_compile_for_four_architectures():
         [sys.executable, "-c", COMPILE], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 20
+    assert len(done.stdout.splitlines()) == 28

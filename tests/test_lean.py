@@ -22,7 +22,7 @@ FOREIGN = (
 MODELS = ("list", "show", "verify", "import", "fetch", "remove")
 COMMANDS = (
     [],
-    *([name] for name in ("run", "phantom", "warmup", "selftest", "export", "models")),
+    *([name] for name in ("run", "phantom", "warmup", "selftest", "bench", "export", "models")),
     *(["models", name] for name in MODELS),
 )
 

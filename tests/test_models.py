@@ -18,6 +18,7 @@ from spineps_rt.engine.models import (
     read_graph,
     resolve_models,
 )
+from spineps_rt.engine.parts import Cost
 from spineps_rt.errors import ModelError
 
 
@@ -56,6 +57,12 @@ def test_semantic_fields(semantic):
         model.sha256 == json.loads((semantic / "manifest.json").read_text())["files"]["model.onnx"]["sha256"]
     )
     assert read_graph(model) == (semantic / "model.onnx").read_bytes()
+
+
+def test_the_cost_of_a_run_may_be_told(semantic):
+    assert load_model(semantic).cost is None
+    tiny_models.edit_manifest(semantic, cost={"flops": 7, "activation_bytes": 5})
+    assert load_model(semantic).cost == Cost(7, 5)
 
 
 def test_instance_fields(instance):
@@ -103,6 +110,8 @@ def test_spacing_may_be_a_range(semantic):
         ("files", {}),
         ("files", {"model.onnx": {"sha256": "00", "bytes": 3}}),
         ("files", {"model.onnx": {"sha256": "0" * 64, "bytes": 3}, "../x": {"sha256": "0" * 64, "bytes": 3}}),
+        ("cost", {"flops": 0, "activation_bytes": 1}),
+        ("cost", [1, 2]),
         ("licence", None),
         ("intended_use", 3),
     ],

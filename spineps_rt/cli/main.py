@@ -21,6 +21,7 @@ _COMMANDS = {
     "phantom": ("spineps_rt.cli.phantom", "Make an artificial spine scan with its truth."),
     "warmup": ("spineps_rt.cli.warmup", "Compile and load everything before the first scan."),
     "selftest": ("spineps_rt.cli.selftest", "Check every engine of this machine with a stored phantom."),
+    "bench": ("spineps_rt.cli.bench", "Time a scan on this machine, or plan a GPU's memory."),
     "export": ("spineps_rt.cli.export", "Turn SPINEPS models into models of this runtime."),
     "models": ("spineps_rt.cli.models", "List, describe, verify, install and remove models."),
 }

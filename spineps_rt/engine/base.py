@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from types import TracebackType
 from typing import Any
 
@@ -39,6 +40,8 @@ class Engine(ABC):
         """Tiles or cutouts that the network has answered, mirrored ones included."""
         self.planned = 0
         """As ``samples``, with the tiles that were left out."""
+        self.seconds = 0.0
+        """Wall time that these took."""
         self._open = True
         self._adopt(model)
 
@@ -177,8 +180,10 @@ class Engine(ABC):
     def _infer_some(self, batch: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         lacking = self.model.batch - len(batch)
         full = np.concatenate([batch, np.repeat(batch[-1:], lacking, 0)]) if lacking else batch
+        start = perf_counter()
         with self.explained():
             answer = run(np.ascontiguousarray(full))
+        self.seconds += perf_counter() - start
         spec = self.model.output
         if answer.shape != spec.shape or answer.dtype != spec.dtype:
             came = _describe(TensorSpec(spec.name, str(answer.dtype), answer.shape))

@@ -25,10 +25,10 @@ def sliding_window_on_device(
     engine: Engine,
     image: tuple[np.ndarray, tuple[float, float]],
     *,
-    plan: TilePlan,
+    plan: TilePlan | Search,
     mirror: bool = True,
+    sums: str = "float32",
     progress: Progress | None = None,
-    search: Search | None = None,
 ) -> np.ndarray:
     """Classify every voxel of a volume, as :func:`spineps_rt.engine.stitch.sliding_window`.
 
@@ -40,11 +40,13 @@ def sliding_window_on_device(
         engine: Of a semantic model, with a network between device buffers.
         image: As :func:`spineps_rt.engine.normalise.measured` returns it: float16, 3-D, C-contiguous, in the
             network's axis order, with its mean and standard deviation.
-        plan: Where the tiles lie; as many of them run at a time as the graph takes.
+        plan: Where the tiles lie; as many of them run at a time as the graph takes. Or what chooses among
+            them: its view of each tile is waited for. Not together with mirrored tiles, which are whole
+            nowhere.
         mirror: Average over mirrored tiles where the model's manifest says so.
+        sums: ``float32``, or ``float16``, which takes half the memory; then logits that nearly tie may change
+            places, and weights are scaled to 1, so that only logits beyond 8,000 could overflow.
         progress: Called with tiles done and tiles in all.
-        search: Chooses which tiles are run; None runs all. Its view of each tile is waited for. Not together
-            with mirrored tiles, which are whole nowhere.
 
     Returns:
         uint8 class map of the image's shape.
@@ -52,10 +54,12 @@ def sliding_window_on_device(
     Raises:
         NotFiniteError: The network answered NaN or infinity.
     """
+    search = plan if isinstance(plan, Search) else None
+    plan = plan.plan if isinstance(plan, Search) else plan
     model = engine.model
     axes = model.mirror_axes if mirror and isinstance(model, SemanticModel) else ()
     with engine.explained():
-        window = _Window(engine.on_device(), *image, plan, axes)
+        window = _Window(engine.on_device(), image, plan, axes, sums)
     done = 0
     if progress:
         progress(0, len(plan.tiles))
@@ -91,7 +95,7 @@ def _batches(
 
 def window_bytes(model: SemanticModel, plan: TilePlan) -> int:
     """Count what the sliding window takes of the GPU's memory beside the network."""
-    sums = 4 * model.output.shape[1] * math.prod(_ring(plan))
+    sums = 4 * model.output.shape[1] * math.prod(plan.ring)
     return 2 * math.prod(plan.shape) + math.prod(plan.padded) + 4 * math.prod(plan.patch) + sums
 
 
@@ -101,19 +105,21 @@ class _Window:
     def __init__(
         self,
         run: DeviceRun,
-        image: np.ndarray,
-        scale: tuple[float, float],
+        image: tuple[np.ndarray, tuple[float, float]],
         plan: TilePlan,
         axes: tuple[int, ...],
+        sums: str,
     ) -> None:
         from numba import cuda  # noqa: PLC0415 (slow to import)
 
-        self._run, self._plan, self._scale = run, plan, scale
+        self._run, self._plan, self._scale = run, plan, image[1]
         self.turns = [(0 in some, 1 in some, 2 in some) for some in turns(axes)]
         weights = importance_map(plan.patch) / np.float32(len(self.turns))
-        self._volume = cuda.to_device(image, stream=run.stream)
+        if sums == "float16":
+            weights /= weights.max()
+        self._volume = cuda.to_device(image[0], stream=run.stream)
         self._weights = cuda.to_device(weights, stream=run.stream)
-        total = np.zeros((run.output.shape[1], *_ring(plan)), np.float32)
+        total = np.zeros((run.output.shape[1], *plan.ring), sums)
         self._total = cuda.to_device(total, stream=run.stream)
         self._bad = cuda.to_device(np.zeros(1, np.int32), stream=run.stream)
         self._classes = cuda.device_array(plan.padded, np.uint8)
@@ -171,9 +177,3 @@ class _Window:
         corners = (low[0], low[1], low[2]), (high[0], high[1], high[2])
         kernels.finalise(self._total, self._classes, *corners, stream=self._run.stream)
         self._left = last
-
-
-def _ring(plan: TilePlan) -> list[int]:
-    ring = list(plan.padded)
-    ring[plan.long_axis] = plan.patch[plan.long_axis]
-    return ring

@@ -46,6 +46,31 @@ def kernels_compile() -> bool:
     return bool(cuda.is_available())
 
 
+class _Memory(ctypes.Structure):
+    """nvmlMemory_t of nvml.h."""
+
+    _fields_ = [(name, ctypes.c_ulonglong) for name in ("total", "free", "used")]
+
+
+def memory_used() -> int | None:
+    """Ask how much of the first GPU's memory is taken, by whichever process.
+
+    Returns:
+        Bytes; None where the driver's management library is absent or does not say.
+    """
+    try:
+        library = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
+    except OSError:
+        return None
+    device, memory = ctypes.c_void_p(), _Memory()
+    asked = (
+        library.nvmlInit_v2() == 0
+        and library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device)) == 0
+        and library.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) == 0
+    )
+    return int(memory.used) if asked else None
+
+
 def _driver() -> ctypes.CDLL | None:
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")

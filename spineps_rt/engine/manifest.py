@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from spineps_rt.engine.fields import Fields, is_list, is_number, is_size, is_spacing
-from spineps_rt.engine.parts import FirstLayer, first_layer
+from spineps_rt.engine.parts import Cost, FirstLayer, cost, first_layer
 from spineps_rt.errors import ModelError
 
 SCHEMA = 1
@@ -82,6 +82,8 @@ class Model:
     """By name: a precision (``fp16``), a batch (``b4``) or both (``fp16.b4``)."""
     variant: str
     """The one that an engine is to run; empty for ``model.onnx``: float32, batch 1."""
+    cost: Cost | None
+    """What a run asks for; None where the export did not say."""
     licence: str
     provenance: str
     intended_use: str
@@ -207,6 +209,7 @@ def _common(fields: Fields, folder: Path, dtypes: tuple[str, ...]) -> dict[str, 
         "files": _files(fields, "files"),
         "variants": _variants(fields, "variants") if "variants" in fields.data else {},
         "variant": "",
+        "cost": cost(fields),
     }
 
 

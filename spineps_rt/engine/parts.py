@@ -1,10 +1,10 @@
-"""Parts of a graph, as a manifest names them."""
+"""Parts of a graph and its cost, as a manifest names them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spineps_rt.engine.fields import Fields
+from spineps_rt.engine.fields import Fields, is_size
 
 
 @dataclass(frozen=True)
@@ -22,3 +22,22 @@ def first_layer(fields: Fields) -> FirstLayer | None:
         return None
     inner = fields.inside("first_layer")
     return FirstLayer(inner.text("weights"), inner.text("bias"), inner.text("output"))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run of ``model.onnx``, one sample in float32, asks for."""
+
+    flops: int
+    """Operations of convolutions and matrix products; a multiplication and an addition are two."""
+    activation_bytes: int
+    """Most memory that values between input and output take at once."""
+
+
+def cost(fields: Fields) -> Cost | None:
+    """Read ``cost`` where the manifest has it."""
+    if "cost" not in fields.data:
+        return None
+    inner = fields.inside("cost")
+    told = [inner.take(key, "a whole number above 0", is_size) for key in ("flops", "activation_bytes")]
+    return Cost(*told)

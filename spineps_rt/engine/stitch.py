@@ -66,11 +66,9 @@ def sliding_window(
     tiles = plan.tiles
     axis = plan.long_axis
     weights = importance_map(plan.patch)
-    ring = list(plan.padded)
-    ring[axis] = plan.patch[axis]
     # One tile over everything needs no accumulator: weights scale all classes of a voxel alike.
     total = (
-        np.zeros((model.output.shape[1], *ring), np.float32)
+        np.zeros((model.output.shape[1], *plan.ring), np.float32)
         if len(tiles) > 1
         else np.empty((0, 0, 0, 0), np.float32)
     )

@@ -39,6 +39,12 @@ class TilePlan:
         return int(self.padded[1] >= self.padded[0])
 
     @property
+    def ring(self) -> tuple[int, ...]:
+        """Shape of what holds the sums: the padded volume's, one patch long along the long axis."""
+        axis = self.long_axis
+        return tuple(self.patch[n] if n == axis else size for n, size in enumerate(self.padded))
+
+    @property
     def tiles(self) -> list[tuple[int, ...]]:
         """First voxels of all tiles, ascending along the long axis."""
         return sorted(itertools.product(*self.starts), key=lambda tile: tile[self.long_axis])

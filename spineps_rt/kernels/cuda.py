@@ -68,7 +68,7 @@ def accumulate(total: Any, logits: Any, weights: Any, place: Place, bad: Any, *,
     """Add one tile's weighted logits, as :func:`spineps_rt.kernels.stitch.accumulate`.
 
     Args:
-        total: float32 (classes, n0, n1, n2), changed; axes 0 and 1 of a voxel wrap around.
+        total: float32 or float16 (classes, n0, n1, n2), changed; axes 0 and 1 of a voxel wrap around.
         logits: Float (1, classes, p0, p1, p2).
         weights: float32 (p0, p1, p2).
         place: The tile's place in the whole volume; the logits of a turned tile are turned back.
@@ -107,7 +107,7 @@ def finalise(
     """Give every voxel of a box its class and clear its sums, as :func:`spineps_rt.kernels.stitch.finalise`.
 
     Args:
-        total: float32 (classes, n0, n1, n2), zeroed where read; axes 0 and 1 wrap around.
+        total: float32 or float16 (classes, n0, n1, n2), zeroed where read; axes 0 and 1 wrap around.
         classes: uint8 (N0, N1, N2), written in the box.
         low: First voxel of the box in ``classes``.
         high: First voxel behind it.

@@ -63,14 +63,15 @@ def run_record(result: Result, *, files: Iterable[str]) -> bytes:
         "total_seconds": round(sum(stage.seconds for stage in result.stages), 3),
         "peak_memory_mb": round(result.peak_bytes / 2**20, 1),
         "files": list(files),
-        "platform": _platform(),
+        "platform": platform_facts(),
         "exit": 0,
     }
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 @lru_cache(maxsize=1)
-def _platform() -> dict[str, Any]:
+def platform_facts() -> dict[str, Any]:
+    """Name the system, the processor and the packages that decide speed and answers."""
     return {
         "system": platform.platform(),
         "python": sys.version.split()[0],

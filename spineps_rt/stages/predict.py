@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -69,15 +69,11 @@ def predict_semantic(
     plan = plan_tiles(turned.shape, model.patch, model.step if options.step is None else options.step)
     axes, gpu = model.mirror_axes if options.mirror else (), on_device(engine)
     localize = options.localize and not (gpu and axes)  # a mirrored tile is nowhere whole on the GPU
-    if gpu:
-        window = partial(sliding_window_on_device, engine, measured(turned, model.normalisation), plan=plan)
-    else:
-        tensor = normalise(turned, model.normalisation, overwrite=overwrite)
-        window = partial(sliding_window, engine, tensor, step=options.step)
+    window = _window(engine, turned, plan, options, overwrite, progress)
 
     def attempt() -> tuple[np.ndarray, Search | None]:
         search = _search(model, plan) if localize else None
-        return window(mirror=options.mirror, progress=progress, search=search), search
+        return window(search), search
 
     classes, search = within_memory(engine, attempt, buffers=window_bytes(model, plan) if gpu else 0)
     if search:
@@ -86,6 +82,28 @@ def predict_semantic(
     labels = np.zeros(image.shape, np.uint8)
     labels[box] = model.label_table[classes].transpose(np.argsort(model.axis_order))
     return labels
+
+
+def _window(
+    engine: Engine,
+    image: np.ndarray,
+    plan: TilePlan,
+    options: SemanticOptions,
+    overwrite: bool,
+    progress: Progress | None,
+) -> Callable[[Search | None], np.ndarray]:
+    """Prepare an image, in the network's axes, for the sliding window of the GPU or of the host."""
+    scheme = engine.model.normalisation  # type: ignore[attr-defined]
+    mirror = options.mirror
+    if on_device(engine):
+        values = measured(image, scheme)
+        return lambda search: sliding_window_on_device(
+            engine, values, plan=search or plan, mirror=mirror, sums=options.sums, progress=progress
+        )
+    tensor = normalise(image, scheme, overwrite=overwrite)
+    return lambda search: sliding_window(
+        engine, tensor, step=options.step, mirror=mirror, progress=progress, search=search
+    )
 
 
 def _search(model: SemanticModel, plan: TilePlan) -> Search | None:
