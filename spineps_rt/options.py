@@ -68,7 +68,7 @@ class SemanticOptions:
     """Show the network the scan without the margin that preprocessing added. SPINEPS shows it the margin too:
     16 mm of nothing on either side of 4 mm slices, which doubles the tiles of many scans."""
     sums: str = "float32"
-    """Type in which a GPU sums logits; float16 takes half the memory, and classes that nearly tie may change."""
+    """Type in which a GPU sums logits; float16 takes half the memory, but near ties may flip."""
     localize: bool = True
     """Run only the tiles that the spine reaches (``engine/search.py``). SPINEPS runs all; within the spine
     the mask is the same, far from it nothing is found."""

@@ -13,9 +13,10 @@ pytest.importorskip("onnxscript", reason="onnxscript comes with [export]")
 pytest.importorskip("dynamic_network_architectures", reason="it comes with [export]")
 
 from spineps_rt.export.config import read_config  # noqa: E402 (after the checks above)
+from spineps_rt.export.graph import fold  # noqa: E402
 from spineps_rt.export.lightning import read_lightning  # noqa: E402
 from spineps_rt.export.nnunet import read_nnunet  # noqa: E402
-from spineps_rt.export.onnx import to_onnx  # noqa: E402
+from spineps_rt.export.onnx import first_layer, to_onnx  # noqa: E402
 
 from spineps_rt.engine import default_models  # noqa: E402
 
@@ -30,12 +31,13 @@ def test_checkpoints_export_to_the_embedded_models(kind, read):
     found = read(read_config(CHECKPOINTS / kind / "inference_config.json"))
     folder = getattr(default_models(), kind).folder
     told = json.loads((folder / "manifest.json").read_text())
-    exported = json.loads(json.dumps(found.manifest))
-    assert {k: told[k] for k in told.keys() - OWN} == {k: exported[k] for k in exported.keys() - OWN}
     spec = found.manifest["input"]
     example = torch.zeros(spec["shape"], dtype=getattr(torch, spec["dtype"]))
-    graph = to_onnx(found.network, example, names=(spec["name"], found.manifest["output"]["name"])).graph
-    embedded = onnx.load(folder / "model.onnx").graph
+    model = to_onnx(found.network, example, names=(spec["name"], found.manifest["output"]["name"]))
+    exported = json.loads(json.dumps({**found.manifest, **first_layer(found.network, model)}))
+    assert {k: told[k] for k in told.keys() - OWN} == {k: exported[k] for k in exported.keys() - OWN}
+    graph = model.graph
+    embedded = fold(onnx.load(folder / "model.onnx")).graph
     assert [node.op_type for node in graph.node] == [node.op_type for node in embedded.node]
     assert _constants(graph) == _constants(embedded)
 

@@ -80,7 +80,7 @@ def test_option_table_lists_every_option():
     named = set(re.findall(r"-{1,2}[a-z-]+", " ".join(row[0] for row in table("| `spineps-rt run"))))
     short = {min(option.opts, key=len) for option in run.params if option.param_type_name == "option"}
     assert short <= named
-    assert named <= {name for option in run.params for name in option.opts}
+    assert named <= {name for option in run.params for name in (*option.opts, *option.secondary_opts)}
 
 
 def test_python_example_runs(tmp_path, monkeypatch):
