@@ -84,7 +84,8 @@ class _NoEngine:
     """Stands where an engine would, and holds no memory."""
 
     provider = "record"
-    samples = 0
+    samples = planned = 0
+    seconds = 0.0
 
     def __init__(self, model: Any, **_: Any) -> None:
         self.model = model
@@ -94,6 +95,9 @@ class _NoEngine:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def on_device(self) -> None:
+        return None
 
     def rest(self) -> None:
         pass
