@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny_scan
 
-from spineps_rt.batch import complete, overlap
+from spineps_rt.batch import complete, one_by_one, overlap
 from spineps_rt.errors import MissingFileError, NotFiniteError
 from spineps_rt.options import EngineOptions, Options
 from spineps_rt.pipeline import Pipeline
@@ -34,6 +34,15 @@ def test_complete_is_one_run_without_pauses():
     assert complete(steps("a")) == "a"
     with pytest.raises(ValueError, match="b"):
         complete(steps("b", fails_in=2))
+
+
+def test_one_by_one_stays_in_the_callers_thread():
+    log = []
+    done = list(one_by_one(steps(k, fails_in=2 if k == 1 else None, log=log) for k in range(3)))
+    assert [future.exception() is None for future in done] == [True, False, True]
+    assert (done[0].result(), done[2].result()) == (0, 2)
+    assert {thread for _, _, thread in log} == {threading.current_thread()}
+    assert [entry[:2] for entry in log] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (2, 1), (2, 2), (2, 3)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])

@@ -132,14 +132,14 @@ def _segment_all(
     pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: Progress
 ) -> list[Failure]:
     """Segment and write the scans, their parts side by side; collect what failed."""
-    from spineps_rt.batch import overlap  # noqa: PLC0415
+    from spineps_rt.batch import one_by_one, overlap  # noqa: PLC0415
 
     runs = (
         _run(pipeline, scan, paths, progress, (number, len(scans)))
         for number, (scan, paths) in enumerate(scans, 1)
     )
     failures: list[Failure] = []
-    for (scan, _), done in zip(scans, overlap(runs)):
+    for (scan, _), done in zip(scans, overlap(runs) if len(scans) > 1 else one_by_one(runs)):
         error = done.exception()
         if isinstance(error, SpinepsError):
             failures.append((scan, error.with_traceback(None)))  # the traceback would hold the scan's arrays
