@@ -7,7 +7,6 @@ The whole pipeline from the file to the files, but both networks answer from a r
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import click
 import numpy as np
 
 from benchmarks.golden import read
+from benchmarks.process import spent
 from spineps_rt import pipeline as runtime
 from spineps_rt.clock import Clock
 from spineps_rt.engine import ModelPair, resolve_models
@@ -129,13 +129,6 @@ def check_masks(result: Result, folder: Path) -> None:
             raise click.ClickException(f"{differ} of {theirs.array.size} voxels differ from SPINEPS's mask")
 
 
-def _peak_mb() -> float:
-    """Largest resident memory of this program; what getrusage says may be that of the one that started it."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-    return int(found[1]) / 1024 if found else float("nan")
-
-
 @click.command()
 @click.argument("answers", type=click.Path(exists=True, path_type=Path))
 @click.argument("scan", type=click.Path(exists=True, path_type=Path))
@@ -153,7 +146,7 @@ def main(answers: Path, scan: Path, repeats: int, against: Path | None) -> None:
             write_outputs(result, output_paths(scan, Path(folder) / str(number)))
             done = time.perf_counter()
             stages = {stage.stage: round(stage.seconds, 4) for stage in result.stages}
-            peak = _peak_mb()
+            peak = spent()["peak_mb"]
             if against and number == repeats - 1:
                 check_masks(result, against)
             line = {

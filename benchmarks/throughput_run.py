@@ -13,7 +13,7 @@ import click
 import nibabel as nib
 import numpy as np
 
-from benchmarks.oracle_run import _peak_mb
+from benchmarks.process import spent
 from spineps_rt.batch import Steps, complete, overlap
 from spineps_rt.clock import Clock
 from spineps_rt.options import DEVICES, EngineOptions, Options
@@ -94,7 +94,7 @@ def main(mode: str, folder: Path, scans: tuple[Path, ...], device: str, pause: f
         start = time.perf_counter()
         _take(pipeline, scans, folder, mode)
         seconds = time.perf_counter() - start
-        line = {"seconds": round(seconds, 3), "peak_mb": round(_peak_mb(), 1), "provider": pipeline.provider}
+        line = {"seconds": round(seconds, 3), "peak_mb": spent()["peak_mb"], "provider": pipeline.provider}
     click.echo(json.dumps({**line, "masks": _digest(scans, folder)}))
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
 
 import pytest
 
+from spineps_rt.cli.main import main
 from spineps_rt.engine.gpu import cuda_devices
 
 if not cuda_devices():
@@ -30,3 +33,19 @@ def package_logger():
     yield
     logger.handlers[:], logger.propagate = before[:2]
     logger.setLevel(before[2])
+
+
+@pytest.fixture
+def run_cli(monkeypatch, capsys):
+    """Run the command as the console script would; answers exit code, standard output and standard error."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["spineps-rt", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsys.readouterr()
+        return left.value.code or 0, out, err
+
+    yield run
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import io
-import signal
-import sys
 
 import pytest
 import tiny_models
 import tiny_scan
 
 from spineps_rt import __version__
-from spineps_rt.cli.main import main
 from spineps_rt.cli.progress import Progress
 from spineps_rt.errors import ModelError
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["spineps-rt", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return left.value.code or 0, out, err
-
-    yield run
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def command(run_cli):
+    return run_cli
 
 
 def test_help_lists_the_commands(command):

@@ -19,7 +19,6 @@ import tiny_scan
 
 import spineps_rt.writers
 from spineps_rt import errors
-from spineps_rt.cli.main import main
 
 FILES = [
     "sub-x_mod-T2w_seg-spine_ctd.json",
@@ -36,20 +35,13 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture
-def command(models, monkeypatch, capsys):
+def command(models, run_cli):
     """Run the command line in this process: exit code, standard output, standard error."""
 
     def run(*arguments, model=models, device="onnx"):
-        words = ["spineps-rt", "run", *arguments, "--model", model, "--device", device]
-        monkeypatch.setattr(sys, "argv", [str(word) for word in words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return left.value.code or 0, out, err
+        return run_cli("run", *arguments, "--model", model, "--device", device)
 
-    yield run
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return run
 
 
 def names(folder):

@@ -7,11 +7,11 @@ import hashlib
 import http.server
 import io
 import json
-import signal
 import socket
 import sys
 import threading
 import zipfile
+from functools import partial
 
 import pytest
 import tiny_models
@@ -19,7 +19,6 @@ from spineps_rt.export import fetch as fetching
 from spineps_rt.export.fetch import fetch
 from spineps_rt.export.releases import RELEASES, Release, find_release
 
-from spineps_rt.cli.main import main
 from spineps_rt.engine import load_model
 from spineps_rt.errors import EngineError, ModelError, OutputError
 
@@ -282,21 +281,11 @@ def test_the_table_holds_plain_https_zip_files_and_no_embedded_name():
 
 
 @pytest.fixture
-def command(server, tmp_path, monkeypatch, capsys):
+def command(server, tmp_path, monkeypatch, run_cli):
     """``spineps-rt models fetch`` with a table of the one release that the server has."""
     monkeypatch.setenv("SPINEPS_RT_MODELS", str(tmp_path / "models"))
     monkeypatch.setitem(RELEASES, "tiny", server.release)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["spineps-rt", "models", "fetch", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return left.value.code or 0, out, err
-
-    yield run
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return partial(run_cli, "models", "fetch")
 
 
 def entries(folder):

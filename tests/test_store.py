@@ -6,7 +6,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import stat
 import sys
 import warnings
@@ -18,7 +17,6 @@ import spineps_rt.engines
 import tiny_models
 
 from spineps_rt import files, install
-from spineps_rt.cli.main import main
 from spineps_rt.engine import store
 from spineps_rt.engine.models import damage, find_model, load_model, resolve_models
 from spineps_rt.errors import EngineError, ModelError, OutputError, OutputExistsError
@@ -38,18 +36,12 @@ def source(tmp_path):
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
+def command(monkeypatch, run_cli):
     def run(*words, answer=""):
-        monkeypatch.setattr(sys, "argv", ["spineps-rt", "models", *map(str, words)])
         monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return left.value.code or 0, out, err
+        return run_cli("models", *words)
 
-    yield run
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return run
 
 
 def content(folder):
