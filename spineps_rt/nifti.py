@@ -112,9 +112,8 @@ def encode_nifti(array: np.ndarray, *, like: Volume, compress: bool = True) -> b
 
     Args:
         array: uint8 or uint16 label map, or int16 or float32 image, of the shape of ``like``.
-        like: Where it came from :func:`read_nifti`, sform, qform, their codes and the voxel sizes are copied
-            bit for bit, so that every reader puts the mask exactly where it puts the scan. Else its affine is
-            written as both sform and qform.
+        like: Of one from :func:`read_nifti`, sform, qform, codes and voxel sizes are copied bit for bit, so that
+            every reader puts the mask where it puts the scan. Else its affine is both sform and qform.
         compress: gzip, fastest level, no time stamp: the same input gives the same bytes.
 
     Returns:
