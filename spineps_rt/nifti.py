@@ -112,8 +112,8 @@ def encode_nifti(array: np.ndarray, *, like: Volume, compress: bool = True) -> b
 
     Args:
         array: uint8 or uint16 label map, or int16 or float32 image, of the shape of ``like``.
-        like: Of one from :func:`read_nifti`, sform, qform, codes and voxel sizes are copied bit for bit, so that
-            every reader puts the mask where it puts the scan. Else its affine is both sform and qform.
+        like: Of one from :func:`read_nifti`, sform, qform, codes and voxel sizes are copied by the bit, so
+            that every reader puts the mask where it puts the scan. Else its affine is both sform and qform.
         compress: gzip, fastest level, no time stamp: the same input gives the same bytes.
 
     Returns:
