@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.localiser CASE... [--data FOLDER]`` adds cases to results/localiser.json, so that few
 can be timed alone; without a name all run. Both runs see one prepared volume; the spine is what
-cleaning leaves of the full run's answer. The coarse pass shows the same network the volume at twice its
+cleaning leaves of the full run's answer, of a phantom what of that is truly there. The coarse pass shows the same network the volume at twice its
 spacing in plane; it would run the tiles that come within a sixteenth of a patch of what it finds.
 """
 
@@ -29,7 +29,7 @@ from spineps_rt.pipeline import Pipeline
 from spineps_rt.report.record import cpu_name
 from spineps_rt.stages.predict import predict_semantic
 from spineps_rt.stages.semantic import clean
-from spineps_rt.volume import Volume, bounding_box, rescale
+from spineps_rt.volume import Volume, bounding_box, resample_to, rescale
 from training.evaluate import load
 
 RESULTS = Path(__file__).parent / "results" / "localiser.json"
@@ -58,8 +58,8 @@ PHANTOMS = {
 }
 
 
-def measure(pipeline: Pipeline, scan: Volume) -> dict[str, Any]:
-    """Run all tiles, chosen tiles and a coarse pass over one scan."""
+def measure(pipeline: Pipeline, scan: Volume, truth: Volume | None) -> dict[str, Any]:
+    """Run all tiles, chosen tiles and a coarse pass over one scan; of a phantom the truth is known."""
     prepared, box = pipeline._prepare(scan)
     image = prepared.array[box].copy()
     engine = pipeline._semantic
@@ -70,6 +70,9 @@ def measure(pipeline: Pipeline, scan: Volume) -> dict[str, Any]:
         kept = clean(some, spacing=prepared.spacing)
     except NoSpineError:
         spine, kept = full, some
+    if truth:
+        spine = np.where(resample_to(truth, prepared, labels=True).array[box] > 0, spine, 0)
+        kept = np.where(spine > 0, kept, 0)
     inside = spine > 0
     return {
         "shape": list(image.shape),
@@ -125,11 +128,13 @@ def main(cases: tuple[str, ...], data: Path) -> None:
         for name in cases or (*REAL, *PHANTOMS):
             if name in REAL:
                 scan = load(data / f"{REAL[name]}.nii.gz", average=4 if REAL[name].startswith("real") else 1)
+                truth = None
             else:
-                scan = make_phantom(PHANTOMS[name], seed=7).image
+                phantom = make_phantom(PHANTOMS[name], seed=7)
+                scan, truth = phantom.image, phantom.semantic
             document["cases"][name] = {
                 "real": name in REAL,
-                **measure(pipeline, scan),
+                **measure(pipeline, scan, truth),
             }
             click.echo(f"{name}: {document['cases'][name]}")
             document |= {

@@ -97,10 +97,13 @@ def test_a_volume_through_the_device_equals_the_host(semantic, shape, axes, vari
 
 
 @pytest.mark.parametrize("variant", ["", "b3"])
-def test_a_search_on_the_device_runs_the_tiles_of_the_host(semantic, variant):
+def test_a_search_on_the_device_runs_the_tiles_of_the_host(tmp_path, variant):
     image = np.full((3, 24, 15), 1, np.float32)
+    image[:, 4:, :3] = 300
     image[:, 4:, 3:6] = 900
-    image[:, 4:, 6:9] = 500
+    levels = tiny_models.zscore_levels(image, (0, 100, 300, 900))
+    semantic = tiny_models.write_semantic(tmp_path / "s", levels=levels, patch=PATCH)
+    add_batch(semantic, 3)
     plan = plan_tiles(image.shape, PATCH, 0.5)
     searches = [Search(plan, np.array([0, 1, 2, 3], np.uint8), (0.05, 0.05)) for _ in range(2)]
     with open_on_device(semantic, variant) as engine:

@@ -105,6 +105,24 @@ def test_half_a_spine_or_none_runs_every_tile(name):
         assert sorted(ran) == sorted(plan.tiles)
 
 
+def test_errors_beside_the_spine_cost_no_tiles():
+    plan = plan_tiles(SHAPE, PATCH, 0.75)
+    truth = paint(*SPINES["middle"])
+    _, ran = walk(plan, truth)
+    spotted = truth.copy()
+    spotted[8:12, ROWS % 24 < 4, 52:60] = 2  # in tiles that the spine reaches, and in their neighbours
+    assert walk(plan, spotted)[1] == ran
+
+
+def test_a_large_error_does_not_hide_the_spine():
+    truth = paint(*SPINES["first edge"])
+    truth[4:36, :, 100:196][:, ROWS % 32 < 20] = 2  # column and canal more than the spine, not all along
+    truth[4:36, ROWS % 16 < 4, 196:204] = 3
+    plan = plan_tiles(SHAPE, PATCH, 0.75)
+    spine = np.where(np.arange(SHAPE[2]) < 80, truth, 0)
+    assert (lacking(plan, spine, walk(plan, truth)[1]) > 0.5).mean() < 0.001
+
+
 def test_a_gap_along_the_spine_loses_nothing():
     posterior, right, rows = SPINES["oblique"]
     truth = paint(posterior, right, rows & ((ROWS < 60) | (ROWS > 120)))
@@ -130,6 +148,7 @@ def wide(first):
     """A spine of boxes in a field of view of 160 voxels, whose corners are not empty."""
     truth = np.zeros((160, 108, 12), np.uint8)
     truth[first : first + 48] = tiny_scan.labels()
+    truth[first + 24 : first + 26, 4:104, 3:9] = 41  # pedicles: what hangs together is one spine
     image = tiny_scan.image(truth)
     image[[0, 0, -1, -1], [0, -1, 0, -1], [0, -1, -1, 0]] = 30
     return image, truth

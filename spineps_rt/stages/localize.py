@@ -12,12 +12,12 @@ COLUMN = (CORPUS, CORPUS_INNER, DISC)
 TUBE = (CANAL, CORD)
 """What runs behind it."""
 SHARES = (1 / 16, 1 / 500)
-"""Of a patch: so much column and so much tube must a row of tiles show. Lumbar scans show 1/8 and 1/40, rows
+"""Of a patch: so much column and so much tube must the spine show in a row of tiles. Lumbar scans show 1/8 and 1/40, rows
 of sacrum 1/8 and 1/200; the embedded network's largest error seen, at a scan's rim, 1/45 and 1/24."""
 
 
 def spine_kinds(model: SemanticModel) -> np.ndarray | None:
-    """Tell which classes a row of tiles must show before the spine counts as found in it.
+    """Tell which classes the spine must show in a row of tiles before it is believed.
 
     A network that errs takes a vessel for a canal or a muscle for a body, hardly so much of both at once.
 
