@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.localiser CASE... [--data FOLDER]`` adds cases to results/localiser.json, so that few
 can be timed alone; without a name all run. Both runs see one prepared volume; the spine is what
-cleaning leaves of the full run's answer, of a phantom what of that is truly there. The coarse pass shows the same network the volume at twice its
-spacing in plane; it would run the tiles that come within a sixteenth of a patch of what it finds.
+cleaning leaves of the full run's answer, of a phantom what of that is truly there. The coarse pass shows the
+same network the volume at twice its spacing in plane; it would run the tiles that come within a sixteenth of
+a patch of what it finds.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ def section(document: dict[str, Any]) -> str:
             f"{document['date']}, {machine['cpu']}, {machine['cores']} cores, "
             f"{document['provider']}. Tiles and seconds of the semantic network, by default and with "
             "`--no-localize`, one run each, so that seconds scatter. *Spine* is what cleaning leaves of the "
-            "full run, of a phantom what of that is truly there; *same* is the share of its voxels with the same label. *Coarse pass*, the rival that "
+            "full run, of a phantom what of that is truly there; *same* is the share of its voxels with the "
+            "same label. *Coarse pass*, the rival that "
             "was not taken: the embedded network at twice the spacing in plane, its own tiles plus those it "
             "would choose, the share of the spine that it marks, and spine voxels outside its tiles.",
             "",

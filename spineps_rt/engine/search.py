@@ -103,9 +103,8 @@ class Search:
 
     def _slab(self, first: int) -> tuple[slice, ...]:
         """Where the map shows a row of tiles."""
-        axis = self.plan.long_axis
-        start = first // STRIDE
-        return (slice(None),) * axis + (slice(start, start + math.ceil(self.plan.patch[axis] / STRIDE)),)
+        rows = math.ceil(self.plan.patch[self.plan.long_axis] / STRIDE)
+        return (slice(None),) * self.plan.long_axis + (slice(first // STRIDE, first // STRIDE + rows),)
 
     def _parts(self, slab: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Number what hangs together in a row's map; tell of each part whether it is believed, and counts."""
@@ -114,10 +113,9 @@ class Search:
         seen = np.zeros((n + 1, self._earlier + 1, slab.shape[self.plan.long_axis]), np.int64)
         np.add.at(seen, (numbers[place], slab[place], place[self.plan.long_axis]), 1)
         voxels, levels = seen.sum(axis=2), (seen > 0).mean(axis=2)
-        kinds = slice(2, self._earlier)
-        enough = (voxels[:, kinds] >= self._least).all(axis=1)
-        begins = (levels[:, kinds] >= THROUGH).all(axis=1)
-        believed = enough & (begins | (voxels[:, self._earlier] > 0))
+        enough = (voxels[:, 2:-1] >= self._least).all(axis=1)
+        begins = (levels[:, 2:-1] >= THROUGH).all(axis=1)
+        believed = enough & (begins | (voxels[:, -1] > 0))
         sizes = voxels.sum(axis=1)
         return numbers, believed, believed | (sizes > 0) & (sizes >= LARGE * sizes.max())
 

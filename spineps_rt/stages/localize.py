@@ -12,8 +12,9 @@ COLUMN = (CORPUS, CORPUS_INNER, DISC)
 TUBE = (CANAL, CORD)
 """What runs behind it."""
 SHARES = (1 / 16, 1 / 500)
-"""Of a patch: so much column and so much tube must the spine show in a row of tiles. Lumbar scans show 1/8 and 1/40, rows
-of sacrum 1/8 and 1/200; the embedded network's largest error seen, at a scan's rim, 1/45 and 1/24."""
+"""Of a patch: so much column and so much tube must the spine show in a row of tiles. Lumbar scans show 1/8
+and 1/40, rows of sacrum 1/8 and 1/200; the embedded network's largest error seen, at a scan's rim, 1/45 and
+1/24."""
 
 
 def spine_kinds(model: SemanticModel) -> np.ndarray | None:
