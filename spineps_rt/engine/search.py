@@ -131,9 +131,8 @@ class Search:
         return tuple(core)
 
     def _distance(self, tile: Tile) -> float:
-        return float(
-            np.linalg.norm((np.array(tile) + np.array(self.plan.patch) / 2 - self._focus) / self.plan.patch)
-        )
+        patch = np.array(self.plan.patch)
+        return float(np.linalg.norm((tile + patch / 2 - self._focus) / patch))
 
 
 def walk(plan: TilePlan, search: Search | None, count: int) -> Iterator[list[Tile]]:
