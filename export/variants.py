@@ -19,11 +19,12 @@ from spineps_rt.export.session import run_graph
 from spineps_rt.export.tiles import tiles_of
 
 from spineps_rt.engine import load_model, open_engine, select_variant
-from spineps_rt.engine.manifest import Model
+from spineps_rt.engine.manifest import GRAPH, Model
 from spineps_rt.engine.models import read_graph
+from spineps_rt.engine.openvino import BF16
 from spineps_rt.errors import EngineError, ModelError
 
-PRECISIONS = ("fp16", "int8")
+PRECISIONS = ("fp16", "int8", BF16)
 DEVICES = ("onnx", "openvino", "cuda", "onnx-tensorrt", "tensorrt", "tensorrt-rtx")
 """What a graph is tried on where it is there; the first is the reference."""
 _DICE = {"int8": 0.99}
@@ -66,6 +67,11 @@ def add_variants(folder: Path, wanted: Wanted) -> list[str]:
     entries = manifest.setdefault("variants", {})
     lines = []
     for precision in ("", *wanted.precisions):
+        if precision == BF16:
+            agreement = trial.run_bf16(model)
+            entries[BF16] = {"file": GRAPH, "batch": 1, **_figures(agreement)}
+            lines.append(f"{BF16} against float32 on {len(tiles)} tiles: {agreement}")
+            continue
         graph, found = base, []
         if precision == "fp16":
             graph = to_half(base)
@@ -83,8 +89,7 @@ def add_variants(folder: Path, wanted: Wanted) -> list[str]:
             entries[name] = {"file": file, "batch": batch, "same_class": 0.0, "worst_dice": 0.0}
             write_folder(folder, graphs, manifest)
             agreement = worst([*found, *trial.run(folder, name, dice=_DICE.get(precision, SAME_DICE))])
-            entries[name]["same_class"] = round(agreement.same_class, 7)
-            entries[name]["worst_dice"] = round(agreement.worst_dice, 6)
+            entries[name] |= _figures(agreement)
             lines.append(f"{name} against float32 on {len(tiles)} tiles: {agreement}")
     write_folder(folder, graphs, manifest)
     return lines
@@ -118,11 +123,20 @@ class _Trial:
                 found.append(self.compared(answer, f"Variant {name} on {engine.provider}", dice=dice))
         return found
 
+    def run_bf16(self, model: Model) -> Agreement:
+        """Let OpenVINO compute the float32 graph in bfloat16."""
+        with open_engine(model, device="openvino-bf16", variant="") as engine:
+            return self.compared(engine.infer(self.tiles), "The network in bfloat16")
+
     def compared(self, answers: np.ndarray, what: str, *, dice: float = SAME_DICE) -> Agreement:
         """Agreement with ``model.onnx`` over all tiles, refused where it does not suffice."""
         agreement = compare(answers, self.references)
         agreement.require(what, dice=dice)
         return agreement
+
+
+def _figures(agreement: Agreement) -> dict[str, float]:
+    return {"same_class": round(agreement.same_class, 7), "worst_dice": round(agreement.worst_dice, 6)}
 
 
 def _in_float16(base: onnx.ModelProto, graph: onnx.ModelProto, trial: _Trial) -> Agreement:

@@ -36,8 +36,8 @@ from spineps_rt.volume import Volume
 
 FOLDER = Path(spineps_rt.engines.__file__ or "").parent / "selftest"
 """The phantom, and the embedded models' answer to it."""
-ENGINES = tuple(device for device in DEVICES if device not in ("auto", "cpu"))
-"""The devices that are one engine each."""
+ENGINES = tuple(device for device in DEVICES if device != "cpu")
+"""What a run takes by itself, and then one engine after the other."""
 REFERENCE = "onnx"
 """Its answer is the reference: ONNX Runtime on the CPU in float32, which runs everywhere."""
 FEWEST_VOXELS = 20

@@ -151,8 +151,10 @@ def test_bfloat16_is_taken_where_asked_for_or_vouched_for(semantic):
         np.testing.assert_allclose(engine.infer(batch), exact, atol=0.1)
     vouched = {"file": "model.onnx", "batch": 1, "same_class": 1.0, "worst_dice": 1.0}
     tiny_models.edit_manifest(semantic.folder, variants={"bf16": vouched})
-    with open_engine(load_model(semantic.folder), device="cpu") as engine:
-        assert engine.provider == "OpenVINO CPU bf16"
+    model = load_model(semantic.folder)
+    for device, precision in (("auto", "bf16"), ("cpu", "bf16"), ("openvino", "f32")):
+        with open_engine(model, device=device) as engine:
+            assert engine.provider == f"OpenVINO CPU {precision}"
 
 
 def test_every_device_of_the_options_is_known(semantic):
@@ -207,9 +209,9 @@ def test_auto_takes_the_gpu_first_then_openvino(semantic, monkeypatch):
         return opener
 
     monkeypatch.setattr(providers, "_OPENERS", {name: absent(name) for name in providers._OPENERS})
-    with pytest.raises(EngineError, match=r"no cuda\. no openvino\. no onnx\."):
+    with pytest.raises(EngineError, match=r"no cuda\. no openvino.*\. no onnx\."):
         open_engine(semantic, threads=2)
-    assert tried == [("cuda", 2), ("openvino", 2), ("onnx", 2)]
+    assert tried == [("cuda", 2), (providers._VOUCHED, 2), ("onnx", 2)]
 
 
 def test_opening_and_running_is_quiet(semantic):

@@ -21,7 +21,7 @@ from spineps_rt.export.onnx import first_layer, to_onnx  # noqa: E402
 from spineps_rt.engine import default_models  # noqa: E402
 
 CHECKPOINTS = Path(__file__).parents[1] / "training" / "checkpoints"
-OWN = {"name", "licence", "provenance", "intended_use", "cost", "files"}
+OWN = {"name", "licence", "provenance", "intended_use", "cost", "files", "variants"}
 """What the embedded models say of themselves and an export cannot know."""
 
 

@@ -25,7 +25,7 @@ from spineps_rt.export.variants import Wanted
 from spineps_rt.cli.main import cli
 from spineps_rt.engine import embedded_models, load_model, open_engine
 from spineps_rt.engine.models import read_graph, select_variant
-from spineps_rt.errors import EngineError, ModelError, OutputExistsError
+from spineps_rt.errors import EngineError, ModelError, OutputExistsError, SpinepsError
 
 PATCH = (8, 16, 16)
 CPU_DEVICES = ("onnx", "openvino")
@@ -271,6 +271,47 @@ def test_integers_are_explicit_and_run_everywhere():
     assert (first.input[1], last.input[1]) == ("first.w", "last.w")  # float as they were
     exact = run_graph(small_unet(), tile)[0]
     assert np.abs(run_graph(made, tile)[0] - exact).max() < 0.1 * np.abs(exact).max()
+
+
+def in_bfloat16():
+    openvino = pytest.importorskip("openvino")
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def test_bfloat16_is_vouched_for_where_it_agrees(tmp_path):
+    arguments = [
+        "export",
+        str(write_unet(tmp_path / "in")),
+        "-o",
+        str(tmp_path / "out"),
+        "--precision",
+        "bf16",
+    ]
+    done = CliRunner().invoke(cli, arguments)
+    if not in_bfloat16():
+        assert done.exit_code == 23 and "does not compute in bfloat16" in done.stderr
+        assert not (tmp_path / "out").exists()
+        return
+    assert done.exit_code == 0 and "bf16 against float32 on 1 tiles" in done.output
+    model = load_model(tmp_path / "out")
+    assert model.variants["bf16"].file == "model.onnx" and model.variants["bf16"].worst_dice > 0.999
+    with open_engine(model, device="cpu") as engine:
+        assert engine.provider == "OpenVINO CPU bf16"
+
+
+def test_bfloat16_below_its_limits_is_refused_with_figures(tmp_path):
+    source = write_unet(tmp_path / "in", apart=-3)
+    match = r"in bfloat16 differs.*same class \d" if in_bfloat16() else "does not compute in bfloat16"
+    with pytest.raises(SpinepsError, match=match):
+        export(source, tmp_path / "out", wanted=Wanted(("bf16",)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_engine_for_a_gpu_is_built_in_bfloat16(tmp_path):
+    source = write_unet(tmp_path / "in")
+    arguments = ["export", "--engine", "tensorrt-rtx", "--sm", "86", "--precision", "bf16", str(source)]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 2 and "engines are fp32, fp16 or int8" in done.output
 
 
 def test_int8_below_its_limits_is_refused_with_figures(tmp_path):

@@ -15,7 +15,7 @@ from spineps_rt.cli.options import overwrite
 @click.option(
     "--precision",
     "precisions",
-    type=click.Choice(["fp32", "fp16", "int8"]),
+    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
     multiple=True,
     help="Make a variant of this precision too, or build an engine of it; may be repeated.",
 )
@@ -134,10 +134,13 @@ def _build(
     name: str, precisions: tuple[str, ...], *, library: str, sm: list[str], compatible: dict[str, bool]
 ) -> None:
     from spineps_rt.engine import load_model, select_variant  # noqa: PLC0415 (numpy; --help needs none)
+    from spineps_rt.engine.openvino import BF16  # noqa: PLC0415
     from spineps_rt.engine.tensorrt import FULL, HALF  # noqa: PLC0415
     from spineps_rt.export.engines import build_engines  # noqa: PLC0415
     from spineps_rt.export.tensorrt import BuildOptions  # noqa: PLC0415
 
+    if BF16 in precisions:
+        raise click.UsageError("bf16 is how OpenVINO may compute; engines are fp32, fp16 or int8.")
     model = load_model(name)
     for precision in precisions or (HALF if HALF in model.variants else FULL,):
         variant = select_variant(model, "" if precision == FULL else precision)

@@ -46,13 +46,13 @@ def _table(checks: list[Check]) -> str:
     from spineps_rt.selftest import GROUPS, INSTANCES  # noqa: PLC0415
 
     groups = (*GROUPS, INSTANCES)
-    lines = [f"{'engine':<10}{'provider':<36}{'seconds':>7}{''.join(f'{g:>10}' for g in groups)}  verdict"]
+    lines = [f"{'engine':<15}{'provider':<41}{'seconds':>7}{''.join(f'{g:>10}' for g in groups)}  verdict"]
     for check in checks:
         if check.provider:
             cells = [f"{check.dice[group]:.4f}" if group in check.dice else "-" for group in groups]
             verdict = "passed" if check.passed else "FAILED"
-            row = f"{check.provider:<36}{check.seconds:>7.1f}{''.join(f'{cell:>10}' for cell in cells)}"
-            lines.append(f"{check.device:<10}{row}  {verdict}")
+            row = f"{check.provider:<41}{check.seconds:>7.1f}{''.join(f'{cell:>10}' for cell in cells)}"
+            lines.append(f"{check.device:<15}{row}  {verdict}")
         else:
-            lines.append(f"{check.device:<10}not to be had, see below")
+            lines.append(f"{check.device:<15}not to be had, see below")
     return "\n".join(lines)

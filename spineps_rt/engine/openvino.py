@@ -13,20 +13,22 @@ from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.offline import import_openvino
 from spineps_rt.errors import ModelError
 
+BF16 = "bf16"
+"""The variant by which a manifest vouches for bfloat16."""
 _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
 
 
 class OpenVinoEngine(Engine):
     """A compiled model of OpenVINO's CPU plug-in, in float32 or bfloat16."""
 
-    def __init__(self, model: Model, *, threads: int = 0, bf16: bool = False) -> None:
+    def __init__(self, model: Model, *, threads: int = 0, bf16: bool | None = False) -> None:
         """Compile the model for the lowest latency.
 
         Args:
-            model: The model. Where its manifest vouches for bfloat16 (the variant ``bf16``), that is taken on
-                processors that compute in it.
+            model: The model.
             threads: CPU threads; 0 leaves it to OpenVINO.
-            bf16: Take bfloat16 whatever the manifest says.
+            bf16: Compute in bfloat16; None does so where the processor can and the manifest vouches for it
+                (the variant ``bf16``).
 
         Raises:
             UnavailableError: OpenVINO is not installed, or bfloat16 was asked for and the processor lacks it.
@@ -42,7 +44,8 @@ class OpenVinoEngine(Engine):
         able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if bf16 and not able:
             raise UnavailableError("This processor does not compute in bfloat16; ask for openvino instead.")
-        precision = "bf16" if bf16 or (able and "bf16" in model.variants) else "f32"
+        vouched = able and BF16 in model.variants and model.graph == GRAPH
+        precision = "bf16" if (vouched if bf16 is None else bf16) else "f32"
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         if threads:
             config["INFERENCE_NUM_THREADS"] = threads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 
 from spineps_rt.engine.base import Engine, UnavailableError
@@ -14,16 +15,10 @@ from spineps_rt.errors import EngineError
 _LOG = logging.getLogger(__name__)
 
 
-def _openvino(model: Model, threads: int) -> Engine:
+def _openvino(model: Model, threads: int, *, bf16: bool | None = False) -> Engine:
     from spineps_rt.engine.openvino import OpenVinoEngine  # noqa: PLC0415 (each back end loads on demand)
 
-    return OpenVinoEngine(model, threads=threads)
-
-
-def _openvino_bf16(model: Model, threads: int) -> Engine:
-    from spineps_rt.engine.openvino import OpenVinoEngine  # noqa: PLC0415
-
-    return OpenVinoEngine(model, threads=threads, bf16=True)
+    return OpenVinoEngine(model, threads=threads, bf16=bf16)
 
 
 def _onnx(model: Model, threads: int) -> Engine:
@@ -58,7 +53,7 @@ def _tensorrt_rtx(model: Model, threads: int) -> Engine:  # noqa: ARG001 (it has
 
 _OPENERS: dict[str, Callable[[Model, int], Engine]] = {
     "openvino": _openvino,
-    "openvino-bf16": _openvino_bf16,
+    "openvino-bf16": partial(_openvino, bf16=True),
     "onnx": _onnx,
     "cuda": _cuda,
     "onnx-tensorrt": _onnx_tensorrt,
@@ -66,12 +61,14 @@ _OPENERS: dict[str, Callable[[Model, int], Engine]] = {
     "tensorrt-rtx": _tensorrt_rtx,
 }
 
+_VOUCHED = "openvino, vouched"
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "auto": ("cuda", "openvino", "onnx"),
-    "cpu": ("openvino", "onnx"),
+    "auto": ("cuda", _VOUCHED, "onnx"),
+    "cpu": (_VOUCHED, "onnx"),
     **{name: (name,) for name in _OPENERS},
 }
 """Device to the engines that may serve it, best first; the devices are those of ``options.DEVICES``."""
+_OPENERS[_VOUCHED] = partial(_openvino, bf16=None)
 
 
 def open_engine(
