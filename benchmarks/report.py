@@ -131,6 +131,9 @@ def _losses(scan: dict[str, Any]) -> list[str]:
     waits = scan["first_run"]["wall_seconds"] - wall
     if waits > 0.1 * wall:
         losses.append(f"{scan['file']}: whoever runs it first waits {waits:.1f} s longer.")
+    if warmed := scan.get("after_warmup"):
+        more = warmed["wall_seconds"] / wall - 1
+        losses.append(f"{scan['file']}: the first run after `spineps-rt warmup` takes {more:+.0%}.")
     return losses
 
 

@@ -2,8 +2,10 @@
 
 Every run is a process of its own, as a user starts it: its wall time holds the imports and the loading of the
 models. The first run of a scan is told apart, because it compiles the kernels; then the scans take turns, so
-that a machine that grows slower grows slower for all. The masks of all runs of a scan are compared, and where
-they differ nothing is written: a runtime that answers differently each time has no speed worth reporting.
+that a machine that grows slower grows slower for all. With ``--after-warmup`` each scan is also run once on a
+machine where nothing was done but ``spineps-rt warmup``. The masks of all runs of a scan are compared, and
+where they differ nothing is written: a runtime that answers differently each time has no speed worth
+reporting.
 """
 
 from __future__ import annotations
@@ -52,11 +54,19 @@ class Run:
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Runs of each scan."
 )
+@click.option("--after-warmup", is_flag=True, help="Run each scan once after nothing but a warmup, too.")
 @click.option(
     "--output", type=click.Path(path_type=Path), default=RESULTS / "run_latency.json", show_default=True
 )
-def main(
-    scans: tuple[Path, ...], model: str | None, device: str, threads: int, repeats: int, output: Path
+def main(  # noqa: PLR0913 (a command's options)
+    *,
+    scans: tuple[Path, ...],
+    model: str | None,
+    device: str,
+    threads: int,
+    repeats: int,
+    after_warmup: bool,
+    output: Path,
 ) -> None:
     """Time ``spineps-rt run`` on SCANS and write the figures as JSON."""
     arguments = ["--device", device, "--threads", str(threads), *(["--model", model] if model else [])]
@@ -71,29 +81,45 @@ def main(
                 _compare(masks, scan, paths)
                 runs[scan].append(run)
                 click.echo(f"{scan.name} {number}/{repeats}: {run.wall_seconds:.1f} s, {run.peak_mb:.0f} MB")
+        warmed = {
+            scan: _after_warmup(scan, paths, arguments) for scan, paths in places.items() if after_warmup
+        }
         records = {scan: _record(paths) for scan, paths in places.items()}
     document = {
         **_circumstances(records[scans[0]], load),
-        "scans": [_describe(scan, records[scan], runs[scan]) for scan in scans],
+        "scans": [_describe(scan, records[scan], runs[scan], warmed.get(scan)) for scan in scans],
     }
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     click.echo(f"wrote {output}; now: python -m benchmarks.report")
 
 
-def _run(scan: Path, paths: OutputPaths, arguments: list[str]) -> Run:
+def _run(scan: Path, paths: OutputPaths, arguments: list[str], cache: str = "kernels") -> Run:
     """Run the command once, in a process of its own, with a kernel cache of the scan's own."""
-    command, folder = Path(sys.executable).with_name("spineps-rt"), paths.record.parent
-    words = [command, "run", scan, "-o", folder, "--overwrite", "--quiet", *arguments]
-    settings = {**os.environ, "NUMBA_CACHE_DIR": str(folder.with_name(f"{folder.name}-kernels"))}
+    folder = paths.record.parent
+    words = ["run", scan, "-o", folder, "--overwrite", "--quiet", *arguments]
+    wall, peak = _command(words, folder.with_name(f"{folder.name}-{cache}"))
+    return Run(wall, peak, _record(paths)["seconds"])
+
+
+def _after_warmup(scan: Path, paths: OutputPaths, arguments: list[str]) -> Run:
+    folder = paths.record.parent
+    _command(["warmup", *arguments], folder.with_name(f"{folder.name}-warm"))
+    return _run(scan, paths, arguments, "warm")
+
+
+def _command(words: list[str | Path], cache: Path) -> tuple[float, float]:
+    """Run spineps-rt with a kernel cache; wall seconds and peak memory in MB."""
+    command = Path(sys.executable).with_name("spineps-rt")
+    settings = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
     start = time.perf_counter()
-    process = os.posix_spawn(command, [str(word) for word in words], settings)
+    process = os.posix_spawn(command, [str(word) for word in (command, *words)], settings)
     _, status, usage = os.wait4(process, 0)
     wall = time.perf_counter() - start
     if code := os.waitstatus_to_exitcode(status):
-        raise click.ClickException(f"spineps-rt left {scan} with exit code {code}; nothing was written.")
+        raise click.ClickException(f"spineps-rt {words[0]} ended with exit code {code}; nothing was written.")
     peak = usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # bytes there, KiB here
-    return Run(round(wall, 3), round(peak, 1), _record(paths)["seconds"])
+    return round(wall, 3), round(peak, 1)
 
 
 def _record(paths: OutputPaths) -> dict[str, Any]:
@@ -132,13 +158,14 @@ def _circumstances(record: dict[str, Any], load: float) -> dict[str, Any]:
     }
 
 
-def _describe(scan: Path, record: dict[str, Any], runs: list[Run]) -> dict[str, Any]:
+def _describe(scan: Path, record: dict[str, Any], runs: list[Run], warmed: Run | None) -> dict[str, Any]:
     return {
         "file": scan.name,
         **{key: record["input"][key] for key in ("shape", "spacing_mm", "orientation")},
         "vertebrae": record["found"]["vertebrae"],
         "first_run": asdict(runs[0]),
         "runs": [asdict(run) for run in runs[1:]],
+        **({"after_warmup": asdict(warmed)} if warmed else {}),
     }
 
 
