@@ -18,12 +18,10 @@ from spineps_rt.engine.spacing import target_spacing
 from spineps_rt.engine.tiling import TilePlan, plan_tiles
 from spineps_rt.errors import ModelError
 from spineps_rt.geometry import orientation, spacing
-from spineps_rt.options import Options
+from spineps_rt.options import SUMS, Options
 
 BATCHES = (16, 8, 4, 2, 1)
 """Samples at once that are considered."""
-SUMS = ("float32", "float16")
-"""Types that logits may be summed in, the exact one first."""
 CONTEXT = 512 << 20
 """Bytes that CUDA and the libraries are assumed to take for themselves."""
 ACTIVATIONS = (7, 5)
@@ -37,7 +35,7 @@ class MemoryPlan:
     batches: tuple[int, int]
     """Tiles and cutouts at once."""
     sums: str
-    """One of :data:`SUMS`."""
+    """One of :data:`spineps_rt.options.SUMS`."""
     tiles: int
     """Of the whole scan."""
     always: dict[str, int]

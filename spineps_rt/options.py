@@ -16,6 +16,8 @@ DEVICES = (
     "tensorrt-rtx",
 )
 """What an engine may be asked for; ``auto`` takes the fastest that works here and says which it was."""
+SUMS = ("float32", "float16")
+"""Types that logits may be summed in on a GPU, the exact one first."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class SemanticOptions:
     """Show the network the scan without the margin that preprocessing added. SPINEPS shows it the margin too:
     16 mm of nothing on either side of 4 mm slices, which doubles the tiles of many scans."""
     sums: str = "float32"
-    """Type in which a GPU sums logits; float16 takes half the memory, but near ties may flip."""
+    """One of :data:`SUMS`: what a GPU sums logits in. float16 takes half the memory; near ties may flip."""
     localize: bool = True
     """Run only the tiles that the spine reaches (``engine/search.py``). SPINEPS runs all; within the spine
     the mask is the same, far from it nothing is found."""

@@ -72,7 +72,7 @@ def test_good_scan_gives_all_files_and_a_table(command, tmp_path):
 
 def test_run_record_says_what_ran_and_names_nobody(command, tmp_path):
     scan = tiny_scan.write_scan(tmp_path / "Miller_Jane" / "sub-x_T2w.nii.gz")
-    assert command(scan, "-q", "--threads", 1)[0] == 0
+    assert command(scan, "-q", "--threads", 1, "--sums", "float16")[0] == 0
     text = (scan.parent / "derivatives_seg" / FILES[2]).read_text()
     record = json.loads(text)
     assert "Miller" not in text
@@ -80,6 +80,7 @@ def test_run_record_says_what_ran_and_names_nobody(command, tmp_path):
     assert record["input"]["spacing_mm"] == [1, 1, 2]
     assert record["found"]["vertebrae"] == ["L1", "L2", "L3", "L4", "L5", "S1"]
     assert record["options"]["engine"] == {"device": "onnx", "threads": 1}
+    assert record["options"]["semantic"]["sums"] == "float16"
     assert [model["name"] for model in record["models"]] == ["tiny-semantic", "tiny-instance"]
     assert record["platform"]["packages"]["numpy"] == np.__version__
     assert sorted(record["files"]) == FILES

@@ -13,7 +13,7 @@ from numba import cuda
 from spineps_rt.export.batched import with_batch
 from stacked_bodies import CUTOUT, SPACING, answer, stack
 
-from spineps_rt.engine import device_run, load_model, open_engine, select_variant
+from spineps_rt.engine import device_run, load_model, open_engine, resolve_models, select_variant
 from spineps_rt.engine import memory as memory_module
 from spineps_rt.engine.device_run import OnnxRun
 from spineps_rt.engine.device_stitch import sliding_window_on_device
@@ -22,7 +22,7 @@ from spineps_rt.engine.normalise import measured, normalise
 from spineps_rt.engine.search import Search
 from spineps_rt.engine.stitch import sliding_window
 from spineps_rt.engine.tiling import plan_tiles
-from spineps_rt.errors import ContractError, EngineError, NotFiniteError, OutOfMemoryError
+from spineps_rt.errors import ContractError, EngineError, ModelError, NotFiniteError, OutOfMemoryError
 from spineps_rt.kernels import cuda as kernels
 from spineps_rt.stages.instance import InstanceLimits, segment_instances
 from spineps_rt.stages.predict import on_device, predict_cutouts, predict_semantic, predict_windows
@@ -57,6 +57,19 @@ def add_batch(folder, batch):
     }
     variant = {"file": f"b{batch}.onnx", "batch": batch, "same_class": 1.0, "worst_dice": 1.0}
     tiny_models.edit_manifest(folder, files=files, variants={f"b{batch}": variant})
+
+
+def test_a_variant_is_named_behind_an_at_sign(semantic):
+    model = load_model(f"{semantic}@b3")
+    assert (model.variant, model.input.shape[0]) == ("b3", 3)
+    assert resolve_models(f"{semantic}@b3,instance").semantic.batch == 3
+    assert load_model("instance@bf16").variant == "bf16"
+    with pytest.raises(ModelError, match=r"no variant 'b4'; it has: b3"):
+        resolve_models(f"{semantic}@b4")
+    with pytest.raises(ModelError, match="no model 'absent'"):
+        load_model("absent@b3")
+    (semantic.parent / "an@b3").symlink_to(semantic)
+    assert load_model(semantic.parent / "an@b3").variant == ""  # a folder of that name comes first
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_what_fits_is_chosen_or_told(tmp_path):
     considered = list(plans(resolve_models(tmp_path), read_grid(tmp_path / "x.nii.gz")))
     least = considered[-1].total
     assert least == min(plan.total for plan in considered)
-    assert "summed in float16" in asked(tmp_path, "--gpu-memory", str(least)).output
+    assert "run --sums float16" in asked(tmp_path, "--gpu-memory", str(least)).output
     with pytest.raises(EngineError, match="does not fit into"):
         asked(tmp_path, "--gpu-memory", str(least - 1))
     assert "no size" in asked(tmp_path, "--gpu-memory", "much").output

@@ -150,9 +150,10 @@ def _plan(scan: Path | None, model: str | None, limit: int | None) -> None:
     best = (fitting or considered[-1:])[0]
     click.echo(plan_table({"always": best.always, **best.stages}, best.total))
     click.echo(f"tiles {best.tiles}, {best.batches[0]} at once; cutouts {best.batches[1]} at once")
-    click.echo(f"logits summed in {best.sums}")
+    click.echo(f"logits summed in {best.sums}: spineps-rt run --sums {best.sums}")
     for batch in sorted({*best.batches} - {1}):
-        click.echo(f"a graph for {batch} at once: spineps-rt export MODEL -o FOLDER --batch {batch}")
+        made = f"spineps-rt export MODEL -o FOLDER --batch {batch}, then --model FOLDER@b{batch}"
+        click.echo(f"a graph for {batch} at once: {made}")
     if not fitting:
         raise EngineError(
             f"this scan does not fit into {mib(limit or 0)}: the most frugal way takes {mib(best.total)}. "

@@ -62,7 +62,7 @@ def export(
 
     With --engine, SOURCE is a model folder or an embedded model's name. Its engines go into the private cache
     (SPINEPS_RT_CACHE) and replace those of the same name; without --precision they are in fp16 where the
-    model has it, else in fp32.
+    model has it, else in fp32. MODEL@VARIANT builds that variant.
 
     \b
     Examples:
@@ -142,7 +142,8 @@ def _build(
     if BF16 in precisions:
         raise click.UsageError("bf16 is how OpenVINO may compute; engines are fp32, fp16 or int8.")
     model = load_model(name)
-    for precision in precisions or (HALF if HALF in model.variants else FULL,):
+    default = model.variant or (HALF if HALF in model.variants else FULL)
+    for precision in precisions or (default,):
         variant = select_variant(model, "" if precision == FULL else precision)
         for one in build_engines(variant, library=library, sm=sm, options=BuildOptions(**compatible)):
             said = one.metadata

@@ -17,8 +17,8 @@ output_folder = click.option(
 )
 model = click.option(
     "--model",
-    metavar="NAME|FOLDER",
-    help="Model to use; of two, with a comma between [default: embedded models].",
+    metavar="NAME|FOLDER[@VARIANT]",
+    help="Model to use, or a variant of it; of two, with a comma between [default: embedded models].",
 )
 device = click.option(
     "--device",

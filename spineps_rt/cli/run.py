@@ -13,6 +13,7 @@ from spineps_rt.cli.progress import Progress
 from spineps_rt.errors import SpinepsError
 from spineps_rt.options import (
     COUNT_FROM,
+    SUMS,
     EngineOptions,
     LabelingOptions,
     Options,
@@ -61,6 +62,13 @@ Failure = tuple[Path, SpinepsError]
     show_default=True,
     help="Run only the tiles that the spine reaches, or all.",
 )
+@click.option(
+    "--sums",
+    type=click.Choice(SUMS),
+    default=SemanticOptions.sums,
+    show_default=True,
+    help="What a GPU sums logits in; float16 takes half the memory.",
+)
 @click.option("--any-plane", is_flag=True, help="Accept scans whose slices are not sagittal.")
 @shared.verbose
 @shared.quiet
@@ -76,6 +84,7 @@ def run(
     bias_field: bool,
     mirror: bool,
     localize: bool,
+    sums: str,
     any_plane: bool,
     verbose: bool,
     quiet: bool,
@@ -95,7 +104,7 @@ def run(
     check_distinct(scans, output)
     options = Options(
         preprocess=PreprocessOptions(bias_field=bias_field),
-        semantic=SemanticOptions(mirror=mirror, localize=localize),
+        semantic=SemanticOptions(mirror=mirror, localize=localize, sums=sums),
         labeling=LabelingOptions(count_from),
         engine=EngineOptions(device, threads),
         any_plane=any_plane,

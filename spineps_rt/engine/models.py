@@ -51,14 +51,18 @@ def load_model(name_or_folder: str | Path) -> SemanticModel | InstanceModel:
     """Load one model and verify its graph; other variants are verified when they are read.
 
     Args:
-        name_or_folder: A model folder, or the name of an embedded or installed model.
+        name_or_folder: A model folder, or the name of an embedded or installed model; behind an ``@`` the
+            variant that shall run, for instance ``t2w@fp16.b4``.
 
     Returns:
         The model.
 
     Raises:
-        ModelError: There is no such model, or it is damaged; the message says which file and why.
+        ModelError: There is no such model or variant, or it is damaged; the message says which file and why.
     """
+    name, at, variant = str(name_or_folder).rpartition("@")
+    if at and not Path(name_or_folder).is_dir():
+        return select_variant(load_model(name), variant)
     model = read_manifest(find_model(name_or_folder))
     read_graph(model)
     return model
@@ -182,8 +186,8 @@ def resolve_models(name_or_folder: str | Path | None = None, *, modality: str = 
 
     Args:
         name_or_folder: None for the embedded models; the name of an embedded or installed model; a model
-            folder; several of these with commas between; or a folder that holds model folders. One of a
-            kind at most; the embedded models fill what is missing.
+            folder; either with an ``@VARIANT``; several of these with commas between; or a folder that holds
+            model folders. One of a kind at most; the embedded models fill what is missing.
         modality: Chooses among embedded semantic models.
 
     Returns:
