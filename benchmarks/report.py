@@ -73,6 +73,7 @@ def _run_latency(document: dict[str, Any]) -> str:
         "",
         *(f"- {loss}" for scan in scans for loss in _losses(scan)),
         *_busy(document["machine"]),
+        *_help(document),
         "",
     ]
     return "\n".join(lines)
@@ -145,6 +146,10 @@ def _busy(machine: dict[str, Any]) -> list[str]:
         f"- The machine was not idle: its load was {machine['load_before']} on {machine['cores']} cores "
         "before the first run. Alone it would be faster."
     ]
+
+
+def _help(document: dict[str, Any]) -> list[str]:
+    return [f"- `spineps-rt run --help` takes {s:.2f} s." for s in [document.get("help_seconds")] if s]
 
 
 _SECTIONS = {

@@ -19,6 +19,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -71,6 +72,7 @@ def main(  # noqa: PLR0913 (a command's options)
     """Time ``spineps-rt run`` on SCANS and write the figures as JSON."""
     arguments = ["--device", device, "--threads", str(threads), *(["--model", model] if model else [])]
     load = os.getloadavg()[0]
+    help_seconds = median(_command(["run", "--help"], Path(os.devnull))[0] for _ in range(7))
     runs: dict[Path, list[Run]] = {scan: [] for scan in scans}
     masks: dict[Path, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -87,6 +89,7 @@ def main(  # noqa: PLR0913 (a command's options)
         records = {scan: _record(paths) for scan, paths in places.items()}
     document = {
         **_circumstances(records[scans[0]], load),
+        "help_seconds": help_seconds,
         "scans": [_describe(scan, records[scan], runs[scan], warmed.get(scan)) for scan in scans],
     }
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +116,8 @@ def _command(words: list[str | Path], cache: Path) -> tuple[float, float]:
     command = Path(sys.executable).with_name("spineps-rt")
     settings = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
     start = time.perf_counter()
-    process = os.posix_spawn(command, [str(word) for word in (command, *words)], settings)
+    silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    process = os.posix_spawn(command, [str(w) for w in (command, *words)], settings, file_actions=silent)
     _, status, usage = os.wait4(process, 0)
     wall = time.perf_counter() - start
     if code := os.waitstatus_to_exitcode(status):
