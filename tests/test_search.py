@@ -201,5 +201,7 @@ def test_the_command_and_the_record_tell_tiles_run_of_tiles_planned(tmp_path):
         assert done.exit_code == 0, done.output
         record = json.loads((tmp_path / "derivatives_seg" / "sub-x_mod-T2w_seg-spine_run.json").read_text())
         assert record["options"]["semantic"]["localize"] == (switch == "--localize")
+        run_of = "{samples} of {planned} tiles".format(**record["models"][0])
+        assert run_of in done.output
         counts.append((record["models"][0]["samples"], record["models"][0]["planned"]))
     assert counts[0][0] < counts[0][1] == counts[1][0] == counts[1][1]

@@ -6,6 +6,8 @@ from spineps_rt.labels import CANAL, CORD, DISC_OFFSET, LEVEL_ORDER, SACRUM_INST
 from spineps_rt.outputs import OutputPaths
 from spineps_rt.results import Result
 
+_SHOWN = {"semantic": "tiles", "instance": "cutouts"}
+
 
 def closing_table(result: Result, paths: OutputPaths) -> str:
     """Tell what was found, how long it took, what ran and where the files are.
@@ -20,7 +22,10 @@ def closing_table(result: Result, paths: OutputPaths) -> str:
     total = sum(result.seconds.values())
     stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.seconds.items())
     rows = [("time", f"{total:.1f} s ({stages}), peak memory {result.peak_bytes / 2**20:.0f} MB")]
-    rows += [("engine", f"{n.kind}: {n.name} on {n.provider}") for n in result.networks]
+    rows += [
+        ("engine", f"{n.kind}: {n.name} on {n.provider}, {n.samples} of {n.planned} {_SHOWN[n.kind]}")
+        for n in result.networks
+    ]
     rows += [("warning", text) for text in result.warnings]
     rows += [("files", str(paths.semantic.parent))]
     rows += [("", path.name) for path in paths.all()]
