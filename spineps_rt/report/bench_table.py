@@ -10,7 +10,7 @@ _NOTE = """\
 Seconds are p50 / p95 / p99 of the runs that count; few runs say little about p99. Cold start is from the
 start of the process to the first result, kernels compiled if no cache held them. Peak is numpy's float32
 matrix product on this processor, best of 3; GFLOP are those of the graph, a product and its sum being two:
-an engine that spares products with zeros may exceed the peak."""
+an engine in bfloat16, or one that spares products with zeros, may exceed the peak."""
 
 
 def bench_table(document: dict[str, Any]) -> str:
