@@ -11,11 +11,18 @@ from spineps_rt.export.variants import Wanted, add_variants
 
 from spineps_rt.engine import embedded_models, load_model
 from spineps_rt.engine.manifest import MANIFEST, Model
-from spineps_rt.engine.models import read_graph, select_variant
-from spineps_rt.errors import OutputExistsError
+from spineps_rt.engine.models import read_file, select_variant
+from spineps_rt.errors import ModelError, OutputExistsError
 
 
-def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wanted | None = None) -> list[str]:
+def export(
+    source: Path,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    in_turn: bool = False,
+    wanted: Wanted | None = None,
+) -> list[str]:
     """Make a model folder.
 
     Args:
@@ -23,13 +30,15 @@ def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wante
             folder of this runtime or an embedded model's name, whose graphs are taken over as they are.
         output: The model folder, created if missing; may be the source.
         overwrite: A model there may be replaced.
+        in_turn: Make a graph of every fold, for the runtime to run in turn, instead of one of all.
         wanted: Variants to make as well.
 
     Returns:
         What to tell the user, a line each: how every engine agrees, and notes.
 
     Raises:
-        ModelError: The source cannot be read or run, or a graph does not answer as it must.
+        ModelError: The source cannot be read or run, a graph does not answer as it must or is too large, or
+            there are no folds to run in turn.
         EngineError: PyTorch or another library is missing.
         OutputExistsError: A model is there already.
         OutputError: The folder cannot be written.
@@ -39,13 +48,18 @@ def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wante
     with tempfile.TemporaryDirectory(prefix="spineps-rt-") as staging:
         staged = Path(staging)
         present = _present(source)
+        if present is not None and in_turn:
+            raise ModelError(
+                f"{source} is a model of this runtime already, and its graphs are taken over as they are: "
+                "leave --folds out, or export SPINEPS's folder again with it."
+            )
         if present is not None:
             lines = _taken_over(present, staged)
         else:
             with export_extra():
                 from spineps_rt.export.convert import convert  # noqa: PLC0415 (PyTorch)
 
-            lines = convert(source, staged)
+            lines = convert(source, staged, in_turn=in_turn)
         if wanted is not None and (wanted.precisions or wanted.batch > 1):
             lines += add_variants(staged, wanted)
         load_model(staged)
@@ -67,9 +81,6 @@ def _present(source: Path) -> Model | None:
 def _taken_over(model: Model, staged: Path) -> list[str]:
     """Copy a model, every graph of it verified."""
     manifest, _ = read_folder(model.folder)
-    files = {}
-    for name in ("", *model.variants):
-        one = select_variant(model, name)
-        files[one.graph] = read_graph(one)
-    write_folder(staged, files, manifest)
-    return [f"model.onnx as in {model.folder} (SHA-256 {model.sha256[:12]}...)"]
+    names = [name for key in ("", *model.variants) for name in select_variant(model, key).graphs]
+    write_folder(staged, {name: read_file(model, name) for name in dict.fromkeys(names)}, manifest)
+    return [f"{', '.join(model.graphs)} as in {model.folder} (SHA-256 {model.sha256[:12]}...)"]

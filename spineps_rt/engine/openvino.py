@@ -8,7 +8,8 @@ import numpy as np
 
 from spineps_rt.engine.base import Engine, UnavailableError
 from spineps_rt.engine.first_layer import LabelConvolution, take_first_layer
-from spineps_rt.engine.manifest import GRAPH, InstanceModel, Model, TensorSpec
+from spineps_rt.engine.graphs import GRAPH
+from spineps_rt.engine.manifest import InstanceModel, Model, TensorSpec
 from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.offline import import_openvino
 from spineps_rt.errors import ModelError
@@ -51,7 +52,7 @@ class OpenVinoEngine(Engine):
         try:
             graph = core.read_model(content, b"")
             self._ends = _specs(graph.inputs), _specs(graph.outputs)
-            if isinstance(model, InstanceModel) and model.first_layer and model.graph == GRAPH:
+            if isinstance(model, InstanceModel) and model.first_layer and model.graphs == (GRAPH,):
                 graph, self._first = take_first_layer(graph, model.first_layer)
             self._compiled: Any = core.compile_model(graph, "CPU", config)
         except Exception as error:
