@@ -31,6 +31,21 @@ def call(*arguments):
     return CliRunner().invoke(cli, list(map(str, arguments)))
 
 
+def refused(*arguments):
+    """What a command says that ends with a ModelError, raised or as its exit code."""
+    result = call(*arguments)
+    assert isinstance(result.exception, ModelError) or result.exit_code == ModelError.exit_code
+    return f"{result.exception} {result.output}"
+
+
+def let_run_in_turn(folder, other):
+    """Make another model's graph the second fold of a model."""
+    files = [json.loads((f / "manifest.json").read_text())["files"]["model.onnx"] for f in (folder, other)]
+    shutil.copy(other / "model.onnx", folder / "other.onnx")
+    named = dict(zip(("model.onnx", "other.onnx"), files))
+    tiny_models.edit_manifest(folder, files=named, folds=list(named))
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Two folds, exported both ways, in turn with a variant."""
@@ -97,21 +112,24 @@ def test_the_manifest_tells_the_folds(made):
     assert len(digests) == 4
 
 
-def test_a_scan_gets_the_same_masks(made, tmp_path):
-    scan = tiny_scan.write_scan(tmp_path / "sub-1_T2w.nii.gz")
-    instance = tiny_models.write_instance(tmp_path / "instance", spacing=(2.0, 2.0, 4.0))
+def test_a_scan_gets_the_masks_of_the_mean(tmp_path):
+    """The folds' fields cancel out: neither answers as the plain model does, their mean does."""
+    field = 99 * np.random.default_rng(5).standard_normal((1, 7, *tiny_scan.PATCH), np.float32)
+    models = [tiny_scan.write_models(tmp_path / "plain")]
+    models += [tiny_scan.write_models(tmp_path / name, field=f) for name, f in (("a", field), ("b", -field))]
+    let_run_in_turn(models[1] / "semantic", models[2] / "semantic")
+    scan = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz")
     masks, records = [], []
-    for name in ("together", "in_turn"):
-        out = tmp_path / name
-        model = tmp_path / f"models-{name}"
-        shutil.copytree(made / name, model / "semantic")
-        shutil.copytree(instance, model / "instance")
-        done = call("run", scan, "--model", model, "-o", out, "--device", "onnx")
-        assert done.exit_code in (0, None), done.output
-        masks.append([np.asarray(nib.load(p).dataobj) for p in sorted(out.rglob("*msk.nii.gz"))])
-        records.append(json.loads(next(out.rglob("*.json")).read_text()))
-    assert len(masks[0]) > 0
-    assert all(np.array_equal(a, b) for a, b in zip(*masks, strict=True))
+    for model in models[:2]:
+        done = call("run", scan, "--model", model, "-o", model / "out", "--device", "onnx")
+        assert (done.exception, done.exit_code) == (None, 0)
+        masks.append([np.asarray(nib.load(path).dataobj) for path in sorted(model.glob("out/*_msk.nii.gz"))])
+        records.append(json.loads(next(model.glob("out/*_run.json")).read_text())["models"][0])
+    assert [mask.max() > 0 for mask in masks[0]] == [True, True]
+    assert all(np.array_equal(one, other) for one, other in zip(*masks))
+    assert records[0]["samples"] == records[1]["samples"]
+    assert records[1]["provider"].endswith(", 2 folds in turn")
+    assert records[1]["sha256"] == load_model(models[1] / "semantic").sha256
 
 
 def test_models_show_verify_and_import_know_the_folds(in_turn, monkeypatch, tmp_path):
@@ -125,9 +143,7 @@ def test_models_show_verify_and_import_know_the_folds(in_turn, monkeypatch, tmp_
     assert "2 folds in turn" in told.output
     (in_turn / FOLDS[1]).write_bytes(b"x" + (in_turn / FOLDS[1]).read_bytes()[1:])
     for command in ("show", "verify", "import"):
-        told = call("models", command, in_turn)
-        assert told.exit_code == ModelError.exit_code
-        assert "model.fold1.onnx is damaged" in told.output
+        assert "model.fold1.onnx is damaged" in refused("models", command, in_turn)
     with pytest.raises(ModelError, match=r"model\.fold1\.onnx is damaged"):
         load_model(in_turn)
 
@@ -167,10 +183,7 @@ def test_variants_and_instance_models_without_folds_to_match_are_refused(in_turn
     with pytest.raises(ModelError, match=r"'files' .*model\.onnx' or the graphs of 'folds'"):
         load_model(in_turn)
     instance = tiny_models.write_instance(tmp_path / "i")
-    files = json.loads((instance / "manifest.json").read_text())["files"]
-    shutil.copy(instance / "model.onnx", instance / "b.onnx")
-    files["b.onnx"] = files["model.onnx"]
-    tiny_models.edit_manifest(instance, files=files, folds=["model.onnx", "b.onnx"])
+    let_run_in_turn(instance, instance)
     with pytest.raises(ModelError, match="an instance model answers classes"):
         load_model(instance)
 
@@ -178,11 +191,7 @@ def test_variants_and_instance_models_without_folds_to_match_are_refused(in_turn
 def test_a_fold_that_answers_nan_is_named(tmp_path):
     field = np.full((1, 3, 8, 16, 16), np.nan, np.float32)
     folder = tiny_models.write_semantic(tmp_path / "m")
-    broken = tiny_models.write_semantic(tmp_path / "nan", field=field)
-    shutil.copy(broken / "model.onnx", folder / "nan.onnx")
-    files = [json.loads((f / "manifest.json").read_text())["files"]["model.onnx"] for f in (folder, broken)]
-    named = dict(zip(("model.onnx", "nan.onnx"), files))
-    tiny_models.edit_manifest(folder, files=named, folds=list(named))
+    let_run_in_turn(folder, tiny_models.write_semantic(tmp_path / "nan", field=field))
     with (
         open_engine(load_model(folder), device="onnx") as engine,
         pytest.raises(NotFiniteError, match="tiny-semantic-fold1"),
@@ -198,9 +207,7 @@ def test_what_has_no_folds_is_not_exported_in_turn(made, tmp_path):
         (tmp_path / "instance", "one fold"),
         (made / "together", "model of this runtime already"),
     ):
-        told = call("export", source, "-o", tmp_path / "out", "--folds", "in-turn")
-        assert told.exit_code == ModelError.exit_code
-        assert says in told.output
+        assert says in refused("export", source, "-o", tmp_path / "out", "--folds", "in-turn")
     assert not (tmp_path / "out").exists()
     assert call("export", "--verify", made / "together", "--folds", "in-turn").exit_code == 2
 
@@ -208,8 +215,7 @@ def test_what_has_no_folds_is_not_exported_in_turn(made, tmp_path):
 def test_a_graph_beyond_protobuf_s_limit_names_the_remedy(made, tmp_path, monkeypatch):
     weights = sum(p.numel() for p in folders.write_nnunet(tmp_path / "m")[0].parameters()) * 4
     monkeypatch.setattr(convert, "LARGEST", weights + 1000)  # one fold fits, two do not
-    told = call("export", made / "in", "-o", tmp_path / "out")
-    assert told.exit_code == ModelError.exit_code
-    assert "2 folds together" in told.output
-    assert "--folds in-turn" in told.output
+    told = refused("export", made / "in", "-o", tmp_path / "out")
+    assert "2 folds together" in told
+    assert "--folds in-turn" in told
     assert call("export", made / "in", "-o", tmp_path / "out", "--folds", "in-turn").exit_code == 0
