@@ -55,16 +55,12 @@ class FoldsEngine(Engine):
         return self._engines[0]._signature()
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        total = self._engines[0].borrow(batch).astype(np.float32)
-        for engine in self._engines[1:]:
+        total = np.zeros(self.model.output.shape, np.float32)
+        for engine in self._engines:
             total += engine.borrow(batch)
+            engine.rest()  # what one fold works in at a time
         total /= len(self._engines)
         return total.astype(self.model.output.dtype, copy=False)
-
-    def rest(self) -> None:
-        """Release what the folds keep between runs."""
-        for engine in self._engines:
-            engine.rest()
 
     def close(self) -> None:
         """Release the engines of the folds."""
