@@ -15,14 +15,7 @@ from spineps_rt.engine.models import read_file, select_variant
 from spineps_rt.errors import ModelError, OutputExistsError
 
 
-def export(
-    source: Path,
-    output: Path,
-    *,
-    overwrite: bool = False,
-    in_turn: bool = False,
-    wanted: Wanted | None = None,
-) -> list[str]:
+def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wanted | None = None) -> list[str]:
     """Make a model folder.
 
     Args:
@@ -30,8 +23,7 @@ def export(
             folder of this runtime or an embedded model's name, whose graphs are taken over as they are.
         output: The model folder, created if missing; may be the source.
         overwrite: A model there may be replaced.
-        in_turn: Make a graph of every fold, for the runtime to run in turn, instead of one of all.
-        wanted: Variants to make as well.
+        wanted: How to make it of folds, and which variants as well.
 
     Returns:
         What to tell the user, a line each: how every engine agrees, and notes.
@@ -45,10 +37,11 @@ def export(
     """
     if (output / MANIFEST).exists() and not overwrite:
         raise OutputExistsError(f"{output} already holds a model; pass --overwrite to replace it.")
+    wanted = wanted or Wanted()
     with tempfile.TemporaryDirectory(prefix="spineps-rt-") as staging:
         staged = Path(staging)
         present = _present(source)
-        if present is not None and in_turn:
+        if present is not None and wanted.in_turn:
             raise ModelError(
                 f"{source} is a model of this runtime already, and its graphs are taken over as they are: "
                 "leave --folds out, or export SPINEPS's folder again with it."
@@ -59,8 +52,8 @@ def export(
             with export_extra():
                 from spineps_rt.export.convert import convert  # noqa: PLC0415 (PyTorch)
 
-            lines = convert(source, staged, in_turn=in_turn)
-        if wanted is not None and (wanted.precisions or wanted.batch > 1):
+            lines = convert(source, staged, in_turn=wanted.in_turn)
+        if wanted.precisions or wanted.batch > 1:
             lines += add_variants(staged, wanted)
         load_model(staged)
         manifest, graphs = read_folder(staged)

@@ -33,7 +33,7 @@ _DICE = {"int8": 0.99}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an export makes beside the float32 graph."""
+    """What an export makes beside the float32 graph, or graphs."""
 
     precisions: tuple[str, ...] = ()
     """Some of :data:`PRECISIONS`."""
@@ -41,6 +41,8 @@ class Wanted:
     """Every precision, float32 as well, also with this batch; 1 makes none."""
     scans: tuple[Path, ...] = ()
     """NIfTI files that graphs are calibrated on and tried on, beside a phantom."""
+    in_turn: bool = False
+    """A graph of every fold, for the runtime to run in turn, instead of one of all."""
 
 
 def add_variants(folder: Path, wanted: Wanted) -> list[str]:

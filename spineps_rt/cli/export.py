@@ -100,26 +100,18 @@ def export(
         if scans and not (set(precisions) - {"fp32"} or batch):
             raise click.UsageError("--scan is what variants are tried on; give --precision or --batch too.")
         made = tuple(one for one in precisions if one != "fp32")  # which is always there
-        wanted = {"precisions": made, "batch": batch or 1, "scans": scans}
-        export_model(source, output, overwrite=overwrite, in_turn=in_turn, **wanted)
+        wanted = {"in_turn": in_turn, "precisions": made, "batch": batch or 1, "scans": scans}
+        export_model(source, output, overwrite=overwrite, **wanted)
         click.echo(output)
 
 
-def export_model(
-    source: Path,
-    output: Path,
-    *,
-    overwrite: bool = False,
-    in_turn: bool = False,
-    **wanted: Any,
-) -> None:
+def export_model(source: Path, output: Path, *, overwrite: bool = False, **wanted: Any) -> None:
     """Export a model and print what there is to tell of it.
 
     Args:
         source: Of the model.
         output: The model folder.
         overwrite: A model there may be replaced.
-        in_turn: Its folds become a graph each.
         wanted: Fields of ``export.variants.Wanted``.
 
     Raises:
@@ -130,8 +122,7 @@ def export_model(
     with export_extra():
         from spineps_rt.export import build  # noqa: PLC0415 (onnx)
 
-    made = build.Wanted(**wanted)
-    for line in build.export(source, output, overwrite=overwrite, in_turn=in_turn, wanted=made):
+    for line in build.export(source, output, overwrite=overwrite, wanted=build.Wanted(**wanted)):
         click.echo(line)
 
 

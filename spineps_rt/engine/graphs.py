@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 
-from spineps_rt.engine.fields import Fields, is_list, is_size
+from spineps_rt.engine.fields import Fields, is_size
 
 GRAPH = "model.onnx"
 
@@ -51,14 +50,14 @@ def read_files(fields: Fields) -> dict[str, FileSpec]:
     return files
 
 
-def read_folds(fields: Fields, files: Collection[str]) -> tuple[str, ...]:
+def read_folds(fields: Fields, files: dict[str, FileSpec]) -> tuple[str, ...]:
     """Read ``folds``: graphs among the files."""
     expected = f"two or more of the manifest's files ({', '.join(files)}), each once"
-    known = files.__contains__
-    return tuple(fields.take("folds", expected, lambda v: is_list(v, known) and len(set(v)) == len(v) > 1))
+    names = fields.take("folds", expected, lambda v: type(v) is list and len(files.keys() & v) == len(v) > 1)
+    return tuple(names)
 
 
-def read_variants(fields: Fields, files: Collection[str], folds: int) -> dict[str, Variant]:
+def read_variants(fields: Fields, files: dict[str, FileSpec], folds: int) -> dict[str, Variant]:
     """Read ``variants``: each with a graph among the files, or one for every fold."""
     inner = fields.inside("variants")
     if not all(re.fullmatch(r"[a-z]\w*(\.b\d+)?", name) for name in inner.data):
