@@ -200,7 +200,7 @@ def test_every_engine_runs_every_variant(built, device, name):
 
 def test_the_manifest_tells_file_batch_and_figures(built):
     model = load_model(built[0])
-    assert {name: (v.file, v.batch) for name, v in model.variants.items()} == {
+    assert {name: (*v.graphs, v.batch) for name, v in model.variants.items()} == {
         "b2": ("model.b2.onnx", 2),
         "fp16": ("model.fp16.onnx", 1),
         "fp16.b2": ("model.fp16.b2.onnx", 2),
