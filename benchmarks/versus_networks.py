@@ -31,7 +31,8 @@ from spineps_rt.export.variants import Wanted
 from benchmarks.architectures import CASES, CLASSES, CUTOUT, SPACING
 from spineps_rt import __version__
 from spineps_rt.engine import load_model, open_engine, select_variant
-from spineps_rt.engine.manifest import GRAPH, Model, SemanticModel
+from spineps_rt.engine.graphs import GRAPH
+from spineps_rt.engine.manifest import Model, SemanticModel
 from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.normalise import normalise
 from spineps_rt.errors import ModelError

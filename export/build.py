@@ -11,8 +11,8 @@ from spineps_rt.export.variants import Wanted, add_variants
 
 from spineps_rt.engine import embedded_models, load_model
 from spineps_rt.engine.manifest import MANIFEST, Model
-from spineps_rt.engine.models import read_graph, select_variant
-from spineps_rt.errors import OutputExistsError
+from spineps_rt.engine.models import read_file, select_variant
+from spineps_rt.errors import ModelError, OutputExistsError
 
 
 def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wanted | None = None) -> list[str]:
@@ -23,30 +23,37 @@ def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wante
             folder of this runtime or an embedded model's name, whose graphs are taken over as they are.
         output: The model folder, created if missing; may be the source.
         overwrite: A model there may be replaced.
-        wanted: Variants to make as well.
+        wanted: How to make it of folds, and which variants as well.
 
     Returns:
         What to tell the user, a line each: how every engine agrees, and notes.
 
     Raises:
-        ModelError: The source cannot be read or run, or a graph does not answer as it must.
+        ModelError: The source cannot be read or run, a graph does not answer as it must or is too large, or
+            there are no folds to run in turn.
         EngineError: PyTorch or another library is missing.
         OutputExistsError: A model is there already.
         OutputError: The folder cannot be written.
     """
     if (output / MANIFEST).exists() and not overwrite:
         raise OutputExistsError(f"{output} already holds a model; pass --overwrite to replace it.")
+    wanted = wanted or Wanted()
     with tempfile.TemporaryDirectory(prefix="spineps-rt-") as staging:
         staged = Path(staging)
         present = _present(source)
+        if present is not None and wanted.in_turn:
+            raise ModelError(
+                f"{source} is a model of this runtime already, and its graphs are taken over as they are: "
+                "leave --folds out, or export SPINEPS's folder again with it."
+            )
         if present is not None:
             lines = _taken_over(present, staged)
         else:
             with export_extra():
                 from spineps_rt.export.convert import convert  # noqa: PLC0415 (PyTorch)
 
-            lines = convert(source, staged)
-        if wanted is not None and (wanted.precisions or wanted.batch > 1):
+            lines = convert(source, staged, in_turn=wanted.in_turn)
+        if wanted.precisions or wanted.batch > 1:
             lines += add_variants(staged, wanted)
         load_model(staged)
         manifest, graphs = read_folder(staged)
@@ -67,9 +74,6 @@ def _present(source: Path) -> Model | None:
 def _taken_over(model: Model, staged: Path) -> list[str]:
     """Copy a model, every graph of it verified."""
     manifest, _ = read_folder(model.folder)
-    files = {}
-    for name in ("", *model.variants):
-        one = select_variant(model, name)
-        files[one.graph] = read_graph(one)
-    write_folder(staged, files, manifest)
-    return [f"model.onnx as in {model.folder} (SHA-256 {model.sha256[:12]}...)"]
+    names = [name for key in ("", *model.variants) for name in select_variant(model, key).graphs]
+    write_folder(staged, {name: read_file(model, name) for name in dict.fromkeys(names)}, manifest)
+    return [f"{', '.join(model.graphs)} as in {model.folder} (SHA-256 {model.sha256[:12]}...)"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from spineps_rt.export.tensorrt import BuildOptions, build_engine, targets
 
 from spineps_rt import __version__
 from spineps_rt.engine.cache import FOLDER_VARIABLE, EngineKey, cache_folder, read_own, require_private
+from spineps_rt.engine.folds import each_fold
 from spineps_rt.engine.manifest import Model
 from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.tensorrt import FULL, compatible_version, engine_key
@@ -57,18 +59,18 @@ def build_engines(
     wanted = _wanted(loaded, sm, options)
     folder = private_folder()
     stored, items = [], []
-    for target in wanted:
+    for one, target in itertools.product(each_fold(model), wanted):
         timing = folder / f"timing-{target}-{library}-{loaded.version}.cache"
         known = read_own(timing) if timing.is_file() else b""
-        key = _key(model, loaded, target, options)
+        key = _key(one, loaded, target, options)
         built = build_engine(
-            read_graph(model),
+            read_graph(one),
             library=loaded,
             target=target,
             precision=_precision(key.precision),
             options=replace(options, timing_cache=known),
         )
-        _require_ends(model, built.report)
+        _require_ends(one, built.report)
         path = folder / f"{key.name}.engine"
         metadata = _metadata(key, built.engine, built.report)
         text = json.dumps(metadata, indent=1) + "\n"

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
-from spineps_rt.export.cost import cost_of
+from spineps_rt.export.cost import cost_in_turn, cost_of
 
-from spineps_rt.engine.manifest import GRAPH, MANIFEST
+from spineps_rt.engine.graphs import GRAPH
+from spineps_rt.engine.manifest import MANIFEST
 from spineps_rt.files import write_together
 
 
-def write_model(folder: Path, model: onnx.ModelProto, manifest: dict[str, Any]) -> None:
-    """Write ``model.onnx`` and ``manifest.json``; the manifest gets the graph's cost, size and SHA-256.
+def write_model(
+    folder: Path, model: onnx.ModelProto | Sequence[onnx.ModelProto], manifest: dict[str, Any]
+) -> None:
+    """Write a model's graphs and ``manifest.json``; the manifest gets their cost, size and SHA-256.
 
     Args:
         folder: Created if missing.
-        model: The graph.
-        manifest: Everything but ``cost`` and ``files``.
+        model: The graph, written as ``model.onnx``; or those of several folds that shall run in turn, as
+            ``model.fold0.onnx`` and so on.
+        manifest: Everything but ``cost``, ``folds`` and ``files``.
 
     Raises:
         ModelError: The graph's shapes contradict each other.
         OutputError: The folder cannot be written.
     """
-    write_folder(folder, {GRAPH: serialised(model)}, {**manifest, "cost": cost_of(model)})
+    if isinstance(model, onnx.ModelProto):
+        write_folder(folder, {GRAPH: serialised(model)}, {**manifest, "cost": cost_of(model)})
+        return
+    graphs = {f"model.fold{i}.onnx": serialised(one) for i, one in enumerate(model)}
+    write_folder(folder, graphs, {**manifest, "folds": list(graphs), "cost": cost_in_turn(model)})
 
 
 def write_folder(folder: Path, graphs: dict[str, bytes], manifest: dict[str, Any]) -> None:

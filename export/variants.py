@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,7 +20,8 @@ from spineps_rt.export.session import run_graph
 from spineps_rt.export.tiles import tiles_of
 
 from spineps_rt.engine import load_model, open_engine, select_variant
-from spineps_rt.engine.manifest import GRAPH, Model
+from spineps_rt.engine.folds import each_fold
+from spineps_rt.engine.manifest import Model
 from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.openvino import BF16
 from spineps_rt.errors import EngineError, ModelError
@@ -33,7 +35,7 @@ _DICE = {"int8": 0.99}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an export makes beside the float32 graph."""
+    """What an export makes beside the float32 graph, or graphs."""
 
     precisions: tuple[str, ...] = ()
     """Some of :data:`PRECISIONS`."""
@@ -41,6 +43,8 @@ class Wanted:
     """Every precision, float32 as well, also with this batch; 1 makes none."""
     scans: tuple[Path, ...] = ()
     """NIfTI files that graphs are calibrated on and tried on, beside a phantom."""
+    in_turn: bool = False
+    """A graph of every fold, for the runtime to run in turn, instead of one of all."""
 
 
 def add_variants(folder: Path, wanted: Wanted) -> list[str]:
@@ -61,38 +65,46 @@ def add_variants(folder: Path, wanted: Wanted) -> list[str]:
     model = load_model(folder)
     tiles = tiles_of(model, wanted.scans)
     trial = _Trial(model, tiles)
-    base = fold(load_graph(read_graph(select_variant(model, ""))))
-    check_graph(base)
+    folds = each_fold(select_variant(model, ""))
+    bases = [fold(load_graph(read_graph(one))) for one in folds]
+    for base in bases:
+        check_graph(base)
     manifest, graphs = read_folder(folder)
     entries = manifest.setdefault("variants", {})
     lines = []
     for precision in ("", *wanted.precisions):
         if precision == BF16:
             agreement = trial.run_bf16(model)
-            entries[BF16] = {"file": GRAPH, "batch": 1, **_figures(agreement)}
+            entries[BF16] = {**_named(model.folds), "batch": 1, **_figures(agreement)}
             lines.append(f"{BF16} against float32 on {len(tiles)} tiles: {agreement}")
             continue
-        graph, found = base, []
+        made, found = bases, []
         if precision == "fp16":
-            graph = to_half(base)
-            found = [_in_float16(base, graph, trial)]
+            made = [to_half(base) for base in bases]
+            found = [_in_float16(bases, made, trial)]
         elif precision == "int8":
-            graph = to_int8(base, tiles)
+            made = [to_int8(base, tiles) for base in bases]
         for batch in sorted({1, wanted.batch}):
             name = ".".join(part for part in (precision, f"b{batch}" if batch > 1 else "") if part)
             if not name:
                 continue
-            made = with_batch(graph, batch) if batch > 1 else graph
-            check_graph(made)
-            file = f"model.{name}.onnx"
-            graphs[file] = serialised(made)
-            entries[name] = {"file": file, "batch": batch, "same_class": 0.0, "worst_dice": 0.0}
+            files = [f"{one.graphs[0].removesuffix('.onnx')}.{name}.onnx" for one in folds]
+            for file, graph in zip(files, made):
+                graphs[file] = _checked(graph, batch)
+            entries[name] = {**_named(files), "batch": batch, "same_class": 0.0, "worst_dice": 0.0}
             write_folder(folder, graphs, manifest)
             agreement = worst([*found, *trial.run(folder, name, dice=_DICE.get(precision, SAME_DICE))])
             entries[name] |= _figures(agreement)
             lines.append(f"{name} against float32 on {len(tiles)} tiles: {agreement}")
     write_folder(folder, graphs, manifest)
     return lines
+
+
+def _checked(graph: onnx.ModelProto, batch: int) -> bytes:
+    """The graph of a batch, serialised."""
+    wide = with_batch(graph, batch) if batch > 1 else graph
+    check_graph(wide)
+    return serialised(wide)
 
 
 class _Trial:
@@ -135,19 +147,28 @@ class _Trial:
         return agreement
 
 
+def _named(files: Sequence[str]) -> dict[str, Any]:
+    return {"folds": list(files)} if len(files) > 1 else {"file": files[0]}
+
+
 def _figures(agreement: Agreement) -> dict[str, float]:
     return {"same_class": round(agreement.same_class, 7), "worst_dice": round(agreement.worst_dice, 6)}
 
 
-def _in_float16(base: onnx.ModelProto, graph: onnx.ModelProto, trial: _Trial) -> Agreement:
+def _in_float16(
+    bases: Sequence[onnx.ModelProto], graphs: Sequence[onnx.ModelProto], trial: _Trial
+) -> Agreement:
     """What hardware that computes float16 will answer; refused where float16 cannot hold a value."""
-    names = half_values(graph)
-    sizes = np.max([run_graph(watched(base, names), tile[None]) for tile in trial.tiles], axis=0)
-    if not sizes.max() <= LARGEST:
-        raise ModelError(
-            f"The network's value {names[int(sizes.argmax())]} reaches {sizes.max():.3g}; float16 ends at "
-            f"{LARGEST:.0f}. Nothing was written; leave fp16 out for this model."
-        )
-    twin = emulated(graph)
-    answers = np.concatenate([run_graph(twin, tile[None])[0] for tile in trial.tiles])
-    return trial.compared(answers, "Variant fp16, computed in float16,")
+    answers = []
+    for base, graph in zip(bases, graphs):
+        names = half_values(graph)
+        sizes = np.max([run_graph(watched(base, names), tile[None]) for tile in trial.tiles], axis=0)
+        if not sizes.max() <= LARGEST:
+            raise ModelError(
+                f"The network's value {names[int(sizes.argmax())]} reaches {sizes.max():.3g}; float16 ends "
+                f"at {LARGEST:.0f}. Nothing was written; leave fp16 out for this model."
+            )
+        twin = emulated(graph)
+        answers.append(np.concatenate([run_graph(twin, tile[None])[0] for tile in trial.tiles]))
+    mean = sum(answers[1:], answers[0]) / len(answers) if len(answers) > 1 else answers[0]
+    return trial.compared(mean, "Variant fp16, computed in float16,")

@@ -16,6 +16,7 @@ from spineps_rt.export.variants import DEVICES
 
 from spineps_rt.engine import load_model, open_engine, select_variant
 from spineps_rt.engine.base import Engine
+from spineps_rt.engine.folds import each_fold
 from spineps_rt.engine.manifest import Model
 from spineps_rt.engine.models import read_graph
 from spineps_rt.errors import EngineError
@@ -79,7 +80,8 @@ def verify(name_or_folder: str | Path, scans: Sequence[Path] = ()) -> Iterator[V
     references: np.ndarray | None = None
     for name in ("", *model.variants):
         variant = select_variant(model, name)
-        gflops = count_flops(load_graph(read_graph(variant))) / variant.batch / 1e9
+        flops = sum(count_flops(load_graph(read_graph(fold))) for fold in each_fold(variant))
+        gflops = flops / variant.batch / 1e9
         for engine in engines_here(variant, DEVICES):
             answers = engine.infer(tiles)
             references = answers if references is None else references

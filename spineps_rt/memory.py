@@ -75,7 +75,7 @@ def plans(
     mirrored = bool(options.semantic.mirror and model.mirror_axes)
     always = {
         "CUDA (assumed)": CONTEXT,
-        "weights": sum(one.files[one.graph].size for one in (model, models.instance)),
+        "weights": sum(m.files[name].size for m in (model, models.instance) for name in m.graphs),
     }
     for sums in SUMS[: 1 if mirrored else None]:
         kept = {} if mirrored else _kept(model, tiling, sums)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,12 @@ from spineps_rt.cli.options import overwrite
 @click.command()
 @click.argument("source", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="MODEL_DIR")
+@click.option(
+    "--folds",
+    type=click.Choice(["together", "in-turn"]),
+    default="together",
+    help="One graph of all folds [default], or a graph of each, run one after the other.",
+)
 @click.option(
     "--precision",
     "precisions",
@@ -42,6 +49,7 @@ def export(
     *,
     source: Path | None,
     output: Path | None,
+    folds: str,
     precisions: tuple[str, ...],
     batch: int | None,
     scans: tuple[Path, ...],
@@ -71,9 +79,10 @@ def export(
       spineps-rt export --verify models/t2w
       spineps-rt export --engine tensorrt-rtx --sm 86,89,120 models/t2w
     """
+    in_turn = folds == "in-turn"
     building = bool(sm or hardware_compatible or version_compatible)
     if engine is not None:
-        if source is None or output is not None or verified is not None or batch or scans:
+        if source is None or output is not None or verified is not None or batch or scans or in_turn:
             raise click.UsageError("Give --engine NAME and a model; engines go into the cache.")
         numbers = [number.strip() for number in sm.split(",")] if sm else []
         compatible = {"hardware_compatible": hardware_compatible, "version_compatible": version_compatible}
@@ -84,26 +93,26 @@ def export(
     if (verified is None) == (source is None) or (source is None) != (output is None):
         raise click.UsageError("Give SOURCE and -o MODEL_DIR, or --verify MODEL_DIR.")
     if verified is not None:
-        if precisions or batch:
-            raise click.UsageError("--verify makes nothing; leave --precision and --batch out.")
+        if precisions or batch or in_turn:
+            raise click.UsageError("--verify makes nothing; leave --folds, --precision and --batch out.")
         _print_verified(verified, scans)
     elif source is not None and output is not None:
         if scans and not (set(precisions) - {"fp32"} or batch):
             raise click.UsageError("--scan is what variants are tried on; give --precision or --batch too.")
-        export_model(source, output, overwrite=overwrite, precisions=precisions, batch=batch, scans=scans)
+        made = tuple(one for one in precisions if one != "fp32")  # which is always there
+        wanted = {"in_turn": in_turn, "precisions": made, "batch": batch or 1, "scans": scans}
+        export_model(source, output, overwrite=overwrite, **wanted)
         click.echo(output)
 
 
-def export_model(
-    source: Path,
-    output: Path,
-    *,
-    overwrite: bool = False,
-    precisions: tuple[str, ...] = (),
-    batch: int | None = None,
-    scans: tuple[Path, ...] = (),
-) -> None:
+def export_model(source: Path, output: Path, *, overwrite: bool = False, **wanted: Any) -> None:
     """Export a model and print what there is to tell of it.
+
+    Args:
+        source: Of the model.
+        output: The model folder.
+        overwrite: A model there may be replaced.
+        wanted: Fields of ``export.variants.Wanted``.
 
     Raises:
         EngineError: What the export needs is not installed.
@@ -113,9 +122,7 @@ def export_model(
     with export_extra():
         from spineps_rt.export import build  # noqa: PLC0415 (onnx)
 
-    made = tuple(precision for precision in precisions if precision != "fp32")  # which is always there
-    wanted = build.Wanted(made, batch or 1, scans)
-    for line in build.export(source, output, overwrite=overwrite, wanted=wanted):
+    for line in build.export(source, output, overwrite=overwrite, wanted=build.Wanted(**wanted)):
         click.echo(line)
 
 

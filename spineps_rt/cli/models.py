@@ -65,16 +65,11 @@ def show(model: str) -> None:
 
     Of the embedded models it tells what was measured and what they cannot do, too.
     """
-    from spineps_rt.engine.models import (  # noqa: PLC0415
-        embedded_folders,
-        load_model,
-        read_graph,
-        select_variant,
-    )
+    from spineps_rt.engine.models import embedded_folders, load_model, read_file  # noqa: PLC0415
 
     loaded = load_model(model)
-    for name in loaded.variants:
-        read_graph(select_variant(loaded, name))
+    for name in loaded.files:
+        read_file(loaded, name)
     size = sum(spec.size for spec in loaded.files.values()) / 1e6
     rows = {
         "name": loaded.name,
@@ -86,6 +81,7 @@ def show(model: str) -> None:
         "input": f"{loaded.input.dtype} {list(loaded.input.shape)}",
         "output": f"{loaded.output.dtype} {list(loaded.output.shape)}",
         "variants": ", ".join(loaded.variants) or "none",
+        "graphs": ", ".join(loaded.graphs),
         "size": f"{size:.1f} MB",
         "sha256": loaded.sha256,
         "licence": loaded.licence,

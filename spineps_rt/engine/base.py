@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from spineps_rt.engine.manifest import Model, TensorSpec
-from spineps_rt.errors import ContractError, EngineError, ModelError, NotFiniteError
+from spineps_rt.errors import ContractError, EngineError, ModelError, NotFiniteError, SpinepsError
 
 
 class UnavailableError(EngineError):
@@ -158,7 +158,7 @@ class Engine(ABC):
         """Turn what a library raises while it runs the network into an EngineError that names it."""
         try:
             yield
-        except EngineError:
+        except SpinepsError:
             raise
         except Exception as error:
             raise EngineError(f"{self.provider} failed on model {self.model.name!r}: {error}") from error

@@ -6,15 +6,16 @@ network from it and never guesses one from the graph.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spineps_rt.engine.fields import Fields, is_list, is_number, is_size, is_spacing
+from spineps_rt.engine.fields import Fields, is_list, is_number, is_spacing
+from spineps_rt.engine.graphs import GRAPH, FileSpec, Variant, read_files, read_folds, read_variants
 from spineps_rt.engine.parts import Cost, FirstLayer, cost, first_layer
 from spineps_rt.errors import ModelError
 
@@ -22,7 +23,6 @@ SCHEMA = 1
 """The manifest version this runtime reads."""
 
 MANIFEST = "manifest.json"
-GRAPH = "model.onnx"
 NORMALISATIONS = ("zscore",)
 
 
@@ -33,29 +33,6 @@ class TensorSpec:
     name: str
     dtype: str
     shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class FileSpec:
-    """What a file of the model folder must be."""
-
-    sha256: str
-    size: int
-    """Bytes."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """The same network in another precision or batch, and how far it answered as ``model.onnx`` does."""
-
-    file: str
-    """The graph; ``model.onnx`` where the engine itself makes the variant of it."""
-    batch: int
-    """Samples that the graph takes at once."""
-    same_class: float
-    """Smallest fraction of a tile's voxels that had the same class, over all engines and tiles tried."""
-    worst_dice: float
-    """Smallest Dice of a class in all tiles together, over all engines tried."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +55,12 @@ class Model:
     input: TensorSpec
     output: TensorSpec
     files: dict[str, FileSpec]
+    folds: tuple[str, ...]
+    """Graphs that run in turn and whose answers are averaged; ``model.onnx`` where one graph is all."""
     variants: dict[str, Variant]
     """By name: a precision (``fp16``), a batch (``b4``) or both (``fp16.b4``)."""
     variant: str
-    """The one that an engine is to run; empty for ``model.onnx``: float32, batch 1."""
+    """The one that an engine is to run; empty for the model's own graphs: float32, batch 1."""
     cost: Cost | None
     """What a run asks for; None where the export did not say."""
     licence: str
@@ -89,14 +68,15 @@ class Model:
     intended_use: str
 
     @property
-    def graph(self) -> str:
-        """Name of the file that an engine is to run."""
-        return self.variants[self.variant].file if self.variant else GRAPH
+    def graphs(self) -> tuple[str, ...]:
+        """Names of the files that engines are to run, one after the other."""
+        return self.variants[self.variant].graphs if self.variant else self.folds
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the graph, for the run record."""
-        return self.files[self.graph].sha256
+        """SHA-256 of the graph, for the run record; of several, that of their digests in a row."""
+        digests = [self.files[name].sha256 for name in self.graphs]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
     @property
     def batch(self) -> int:
@@ -195,6 +175,8 @@ def _common(fields: Fields, folder: Path, dtypes: tuple[str, ...]) -> dict[str, 
         ranged = (tuple(map(float, low_high[0])), tuple(map(float, low_high[1])))
     if "spacing" in fields.data or ranged is None:
         fixed = tuple(map(float, fields.take("spacing", "three spacings in mm below 100", is_spacing)))
+    files = read_files(fields)
+    folds = read_folds(fields, files) if "folds" in fields.data else (GRAPH,)
     return {
         "folder": folder,
         **{key: fields.text(key) for key in ("name", "licence", "provenance", "intended_use")},
@@ -206,8 +188,9 @@ def _common(fields: Fields, folder: Path, dtypes: tuple[str, ...]) -> dict[str, 
         "spacing_range": ranged,
         "input": _tensor(fields, "input", dtypes),
         "output": _tensor(fields, "output", dtypes),
-        "files": _files(fields, "files"),
-        "variants": _variants(fields, "variants") if "variants" in fields.data else {},
+        "files": files,
+        "folds": folds,
+        "variants": read_variants(fields, files, len(folds)) if "variants" in fields.data else {},
         "variant": "",
         "cost": cost(fields),
     }
@@ -216,37 +199,6 @@ def _common(fields: Fields, folder: Path, dtypes: tuple[str, ...]) -> dict[str, 
 def _tensor(fields: Fields, key: str, dtypes: tuple[str, ...]) -> TensorSpec:
     inner = fields.inside(key)
     return TensorSpec(inner.text("name"), inner.text("dtype", dtypes), inner.sizes("shape"))
-
-
-def _files(fields: Fields, key: str) -> dict[str, FileSpec]:
-    inner = fields.inside(key)
-    # Plain names: a manifest must not make the runtime read outside its own folder.
-    if GRAPH not in inner.data or not all(re.fullmatch(r"\w[\w.-]*", name) for name in inner.data):
-        raise fields.refuse(key, f"plain file names, {GRAPH!r} among them")
-    files = {}
-    for name in inner.data:
-        entry = inner.inside(name)
-        digest = entry.take(
-            "sha256", "64 hexadecimal digits", lambda v: bool(re.fullmatch("[0-9a-f]{64}", v))
-        )
-        files[name] = FileSpec(digest, entry.take("bytes", "a whole number above 0", is_size))
-    return files
-
-
-def _variants(fields: Fields, key: str) -> dict[str, Variant]:
-    inner = fields.inside(key)
-    if not all(re.fullmatch(r"[a-z]\w*(\.b\d+)?", name) for name in inner.data):
-        raise fields.refuse(key, "names such as fp16, b4 or fp16.b4")
-    variants = {}
-    for name in inner.data:
-        entry = inner.inside(name)
-        variants[name] = Variant(
-            entry.text("file", tuple(fields.data["files"])),
-            entry.take("batch", "a whole number above 0", is_size),
-            entry.number("same_class"),
-            entry.number("worst_dice"),
-        )
-    return variants
 
 
 def _semantic(fields: Fields, folder: Path) -> SemanticModel:
@@ -278,6 +230,8 @@ def _mirror_axes(fields: Fields, key: str) -> tuple[int, ...]:
 
 def _instance(fields: Fields, folder: Path) -> InstanceModel:
     common = _common(fields, folder, ("uint8",))
+    if len(common["folds"]) > 1:
+        raise fields.refuse("folds", "no such field: an instance model answers classes, which have no mean")
     cutout = fields.sizes("cutout", 3)
     sizes = tuple(cutout[common["orientation"].index(axis)] for axis in common["axes"])
     _expect_shape(fields, "input", common["input"], (1, 1, *sizes))

@@ -48,7 +48,7 @@ class ModelPair:
 
 
 def load_model(name_or_folder: str | Path) -> SemanticModel | InstanceModel:
-    """Load one model and verify its graph; other variants are verified when they are read.
+    """Load one model and verify its graphs; other variants are verified when they are read.
 
     Args:
         name_or_folder: A model folder, or the name of an embedded or installed model; behind an ``@`` the
@@ -64,7 +64,8 @@ def load_model(name_or_folder: str | Path) -> SemanticModel | InstanceModel:
     if at and not Path(name_or_folder).is_dir():
         return select_variant(load_model(name), variant)
     model = read_manifest(find_model(name_or_folder))
-    read_graph(model)
+    for name in model.graphs:
+        read_file(model, name)
     return model
 
 
@@ -150,7 +151,7 @@ def read_graph(model: Model) -> bytes:
     graph cannot name further files beside it.
 
     Args:
-        model: The model.
+        model: The model, of one graph (:func:`~spineps_rt.engine.folds.each_fold`).
 
     Returns:
         The serialised ONNX graph.
@@ -158,7 +159,8 @@ def read_graph(model: Model) -> bytes:
     Raises:
         ModelError: The file is missing or is not the one that the manifest describes.
     """
-    return read_file(model, model.graph)
+    (name,) = model.graphs
+    return read_file(model, name)
 
 
 def embedded_models() -> list[SemanticModel | InstanceModel]:

@@ -12,6 +12,7 @@ import numpy as np
 from spineps_rt.engine.base import Engine, UnavailableError
 from spineps_rt.engine.device_run import OnnxRun
 from spineps_rt.engine.gpu import cuda_devices, kernels_compile
+from spineps_rt.engine.graphs import GRAPH
 from spineps_rt.engine.manifest import Model, TensorSpec
 from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.offline import import_onnxruntime
@@ -113,6 +114,7 @@ def _require_gpu(onnxruntime: Any, provider: str) -> None:
 def _session(onnxruntime: Any, model: Model, provider: str, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = model.folds == (GRAPH,)  # folds in turn would each keep theirs
     options.log_severity_level = _ERROR if provider == CPU else _FATAL
     providers: list[Any] = [CPU]
     if provider != CPU:

@@ -8,7 +8,8 @@ import numpy as np
 
 from spineps_rt.engine.base import Engine, UnavailableError
 from spineps_rt.engine.first_layer import LabelConvolution, take_first_layer
-from spineps_rt.engine.manifest import GRAPH, InstanceModel, Model, TensorSpec
+from spineps_rt.engine.graphs import GRAPH
+from spineps_rt.engine.manifest import InstanceModel, Model, TensorSpec
 from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.offline import import_openvino
 from spineps_rt.errors import ModelError
@@ -44,7 +45,7 @@ class OpenVinoEngine(Engine):
         able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if bf16 and not able:
             raise UnavailableError("This processor does not compute in bfloat16; ask for openvino instead.")
-        vouched = able and BF16 in model.variants and model.graph == GRAPH
+        vouched = able and BF16 in model.variants and model.graphs == model.folds
         precision = "bf16" if (vouched if bf16 is None else bf16) else "f32"
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         if threads:
@@ -54,7 +55,7 @@ class OpenVinoEngine(Engine):
         try:
             graph = core.read_model(content, b"")
             self._ends = _specs(graph.inputs), _specs(graph.outputs)
-            if isinstance(model, InstanceModel) and model.first_layer and model.graph == GRAPH:
+            if isinstance(model, InstanceModel) and model.first_layer and model.graphs == (GRAPH,):
                 graph, self._first = take_first_layer(graph, model.first_layer)
             self._compiled: Any = core.compile_model(graph, "CPU", config)
         except Exception as error:

@@ -8,6 +8,7 @@ from functools import partial
 from importlib import metadata
 
 from spineps_rt.engine.base import Engine, UnavailableError
+from spineps_rt.engine.folds import FoldsEngine
 from spineps_rt.engine.manifest import Model
 from spineps_rt.engine.models import select_variant
 from spineps_rt.errors import EngineError
@@ -51,7 +52,7 @@ def _tensorrt_rtx(model: Model, threads: int) -> Engine:  # noqa: ARG001 (it has
     return TensorRtEngine(model, library="tensorrt-rtx")
 
 
-_OPENERS: dict[str, Callable[[Model, int], Engine]] = {
+_OPENERS: dict[str, Callable[..., Engine]] = {
     "openvino": _openvino,
     "openvino-bf16": partial(_openvino, bf16=True),
     "onnx": _onnx,
@@ -100,7 +101,8 @@ def open_engine(
     reasons = []
     for name in _CHOICES[device]:
         try:
-            return _OPENERS[name](model, threads)
+            one = partial(_OPENERS[name], threads=threads)
+            return one(model) if len(model.folds) == 1 else FoldsEngine(model, one)
         except EngineError as error:
             # What is merely absent is no news; what is there and fails is.
             if len(_CHOICES[device]) > 1 and not isinstance(error, UnavailableError):
