@@ -270,7 +270,7 @@ def _resample(volume: Volume, affine: np.ndarray, shape: tuple[int, int, int], l
     # inv and dot as nibabel's resample_from_to: a nearest neighbour's tie hangs on the last bit
     step = np.linalg.inv(volume.affine).dot(affine)
     sample = resample.affine_nearest if labels else resample.affine_cubic
-    array = sample(volume.array, step[:3, :3], step[:3, 3], shape, mode="nearest")
+    array = sample(volume.array, step[:3, :3], step[:3, 3], shape)
     return Volume(_as_dtype(array, volume.array.dtype), affine, volume.header)
 
 
