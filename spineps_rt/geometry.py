@@ -12,7 +12,7 @@ from nibabel import orientations
 
 from spineps_rt.errors import ContractError, GeometryError
 
-Codes = tuple[str, str, str]
+Codes = tuple[str, ...]
 
 SPACING_RANGE_MM = (0.01, 100.0)
 """A spacing beyond is a header in metres or micrometres, or damage: MR voxels measure 0.1 to 20 mm."""

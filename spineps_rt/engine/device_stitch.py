@@ -93,10 +93,14 @@ def _batches(
     yield from (jobs[first : first + batch] for first in range(0, len(jobs), batch))
 
 
-def window_bytes(model: SemanticModel, plan: TilePlan) -> int:
-    """Count what the sliding window takes of the GPU's memory beside the network."""
-    sums = 4 * model.output.shape[1] * math.prod(plan.ring)
-    return 2 * math.prod(plan.shape) + math.prod(plan.padded) + 4 * math.prod(plan.patch) + sums
+def window_bytes(model: SemanticModel, plan: TilePlan, *, sums: str) -> dict[str, int]:
+    """Bytes of what the sliding window keeps on the GPU beside the network; sums are of that type."""
+    return {
+        "volume": 2 * math.prod(plan.shape),
+        "weights of a tile": 4 * math.prod(plan.patch),
+        "accumulator": np.dtype(sums).itemsize * model.output.shape[1] * math.prod(plan.ring),
+        "labels": math.prod(plan.padded),
+    }
 
 
 class _Window:
