@@ -93,7 +93,7 @@ def affine_nearest(
 
 def _checked(
     image: np.ndarray, matrix: np.ndarray, offset: np.ndarray, output_shape: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int]]:
+) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
     """Matrix, offset and shape in their types, or an error."""
     matrix, offset = np.ascontiguousarray(matrix, np.float64), np.ascontiguousarray(offset, np.float64)
     if image.ndim != 3 or matrix.shape != (3, 3) or offset.shape != (3,) or len(output_shape) != 3:
@@ -103,24 +103,21 @@ def _checked(
         )
     if image.size == 0:
         raise ContractError(f"Got an image of shape {image.shape}; there is nothing to interpolate.")
-    p, i, r = (int(size) for size in output_shape)
-    return matrix, offset, (p, i, r)
+    return matrix, offset, tuple(int(size) for size in output_shape)
 
 
-def _parallel_axes(
-    matrix: np.ndarray, shape: tuple[int, int, int], *, tolerance: float
-) -> tuple[int, int, int] | None:
+def _parallel_axes(matrix: np.ndarray, shape: tuple[int, ...], *, tolerance: float) -> tuple[int, ...] | None:
     """Input axis of each output axis if every axis of one grid is parallel to one of the other, else None."""
     drift = np.abs(matrix) * (np.maximum(shape, 2) - 1)
     used = drift > tolerance
     axes = tuple(int(a) for a in np.argmax(drift, axis=0))
     if used.sum() != 3 or sorted(axes) != [0, 1, 2] or not all(used[a, i] for i, a in enumerate(axes)):
         return None
-    return (axes[0], axes[1], axes[2])
+    return axes
 
 
 def _oblique_cubic(
-    image: np.ndarray, matrix: np.ndarray, offset: np.ndarray, shape: tuple[int, int, int]
+    image: np.ndarray, matrix: np.ndarray, offset: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
     """Prefilter along every axis, then gather."""
     coefficients = image
@@ -133,7 +130,7 @@ def _oblique_cubic(
 
 
 @njit
-def _locate(matrix: np.ndarray, offset: np.ndarray, voxel: tuple[int, int, int], out: np.ndarray) -> None:
+def _locate(matrix: np.ndarray, offset: np.ndarray, voxel: tuple[int, ...], out: np.ndarray) -> None:
     """Input coordinate of an output voxel, summed from left to right as scipy sums it."""
     for h in range(3):
         out[h] = ((offset[h] + voxel[0] * matrix[h, 0]) + voxel[1] * matrix[h, 1]) + voxel[2] * matrix[h, 2]

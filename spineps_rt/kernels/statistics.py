@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from spineps_rt.errors import ContractError
-from spineps_rt.kernels._arrays import label_array, same_shape
+from spineps_rt.kernels._arrays import Box, label_array, same_shape
 from spineps_rt.kernels._jit import njit
 from spineps_rt.kernels._threads import each, slabs
 
-Box = tuple[slice, slice, slice]
 LARGEST_TABLE = 1 << 27
 """Entries that a table may have (1 GiB)."""
 
@@ -42,9 +41,7 @@ class RegionStatistics:
         Returns:
             One slice an axis.
         """
-        p, i, r = ((int(a), int(b)) for a, b in self.boxes[label])
-        low = [max(axis[0] - margin, 0) for axis in (p, i, r)]
-        return (slice(low[0], p[1] + margin), slice(low[1], i[1] + margin), slice(low[2], r[1] + margin))
+        return tuple(slice(max(int(a) - margin, 0), int(b) + margin) for a, b in self.boxes[label])
 
 
 @njit
@@ -167,11 +164,10 @@ def nonzero_box(labels: np.ndarray, *, margin: int = 0) -> Box | None:
     high = np.max([empty[:, 1], *(p[1][:, 1] for p in parts)], axis=0)
     if high[0] == 0:
         return None
-    p, i, r = (
+    return tuple(
         slice(max(int(a) - margin, 0), min(int(b) + margin, size))
         for a, b, size in zip(low, high, labels.shape)
     )
-    return (p, i, r)
 
 
 @njit

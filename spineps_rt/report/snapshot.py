@@ -70,8 +70,8 @@ def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, capti
     spacing = views[0].spacing
     arrays = tuple(volume.array for volume in views)
     line = find_centreline(arrays[1], arrays[2], spacing=spacing[1])
-    sagittal = cut_along(arrays, line.right, axis=2, spacing=spacing)  # type: ignore[arg-type]
-    coronal = cut_along(arrays, line.posterior, axis=0, spacing=spacing)  # type: ignore[arg-type]
+    sagittal = cut_along(arrays, line.right, axis=2, spacing=spacing)
+    coronal = cut_along(arrays, line.posterior, axis=0, spacing=spacing)
     rows = _span(_rows(arrays[1], arrays[2]), arrays[1].shape[1], spacing[1], (_ABOVE_MM, _ABOVE_MM))
     side = _window(sagittal, rows, (_FRONT_MM, _BACK_MM))
     front = _window(coronal, rows, (_BESIDE_MM, _BESIDE_MM))

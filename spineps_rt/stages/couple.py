@@ -27,14 +27,13 @@ def dice(a: Prediction, b: Prediction) -> float:
 
 def meet(a: Box, b: Box) -> Box | None:
     """Intersect two boxes; None where they are apart."""
-    p, i, r = (slice(max(x.start, y.start), min(x.stop, y.stop)) for x, y in zip(a, b))
-    return None if p.start >= p.stop or i.start >= i.stop or r.start >= r.stop else (p, i, r)
+    common = tuple(slice(max(x.start, y.start), min(x.stop, y.stop)) for x, y in zip(a, b))
+    return common if all(side.start < side.stop for side in common) else None
 
 
 def within(outer: Box, box: Box) -> Box:
     """Express a box in the coordinates of another that holds it."""
-    p, i, r = (slice(b.start - o.start, b.stop - o.start) for o, b in zip(outer, box))
-    return p, i, r
+    return tuple(slice(b.start - o.start, b.stop - o.start) for o, b in zip(outer, box))
 
 
 def couples(predictions: Predictions) -> dict[Couple, float]:

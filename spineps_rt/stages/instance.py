@@ -26,7 +26,7 @@ _DEFAULTS = InstanceOptions()
 class InstanceLimits:
     """What an instance model's manifest says about its input and its cleaning; defaults are SPINEPS's."""
 
-    cutout: tuple[int, int, int] = (248, 304, 64)
+    cutout: tuple[int, ...] = (248, 304, 64)
     """Voxels of a cutout, (P, I, R), even."""
     mapping: Mapping[int, int] = field(
         default_factory=lambda: {
@@ -37,7 +37,7 @@ class InstanceLimits:
         }
     )
     """Semantic label -> network label, 0 to 9; labels that are missing become 0."""
-    spacing: tuple[float, float, float] | None = None
+    spacing: tuple[float, ...] | None = None
     """The model's spacing in mm (of a range the lower end), for which both sizes hold; None: the mask's."""
     corpus_size_cleaning: float = 100
     """Eroded bodies of fewer voxels are artefacts."""

@@ -49,5 +49,4 @@ def merge(predictions: Predictions, ranked: Mapping[Couple, float], shape: tuple
 
 def _hull(boxes: list[Box]) -> Box:
     """Smallest box around boxes."""
-    p, i, r = (slice(min(s.start for s in sides), max(s.stop for s in sides)) for sides in zip(*boxes))
-    return p, i, r
+    return tuple(slice(min(s.start for s in sides), max(s.stop for s in sides)) for sides in zip(*boxes))

@@ -18,7 +18,7 @@ SIZE_RATIO = 0.5
 
 
 def join_split_top(
-    semantic: np.ndarray, instances: np.ndarray, *, spacing: tuple[float, float, float], axis: int, sign: int
+    semantic: np.ndarray, instances: np.ndarray, *, spacing: tuple[float, ...], axis: int, sign: int
 ) -> tuple[np.ndarray, bool]:
     """Join the two first instances where no disc lies between them (usually C2's dens and body).
 
@@ -55,9 +55,7 @@ def join_split_top(
     return relabel.map_labels(instances, {first: second}), True
 
 
-def _touch_widely(
-    instances: np.ndarray, first: int, second: int, spacing: tuple[float, float, float]
-) -> bool:
+def _touch_widely(instances: np.ndarray, first: int, second: int, spacing: tuple[float, ...]) -> bool:
     pair = relabel.map_labels(instances, {first: 1, second: 2}, keep_others=False)
     faces = contacts.contacts(pair).get((1, 2), 0)
     mean_face_mm2 = float(np.prod(spacing)) ** (2 / 3)
