@@ -64,7 +64,6 @@ def sliding_window(
     )
     padded = np.empty(plan.padded, np.uint8)
     tiles = plan.tiles
-    axis = plan.long_axis
     weights = importance_map(plan.patch)
     # One tile over everything needs no accumulator: weights scale all classes of a voxel alike.
     total = (
@@ -77,16 +76,16 @@ def sliding_window(
         progress(0, len(tiles))
     for count, (tile, logits) in enumerate(_logits(engine, image, plan, search, mirror=mirror), 1):
         if len(tiles) == 1:
-            finalise(logits, padded, (0, 0, 0), (padded.shape[0], padded.shape[1], padded.shape[2]))
+            finalise(logits, padded, (0, 0, 0), plan.padded)
         else:
-            done = _leave(total, padded, axis, (done, tile[axis]))
-            accumulate(total, logits, weights, (tile[0], tile[1], tile[2]))
+            finalise(total, padded, *plan.rows(done, tile[plan.long_axis]))
+            done = tile[plan.long_axis]
+            accumulate(total, logits, weights, tile)
         if progress:
             progress(count, len(tiles))
     if len(tiles) > 1:
-        _leave(total, padded, axis, (done, plan.padded[axis]))
-    inside = tuple(slice(low, low + size) for size, (low, _) in zip(plan.shape, plan.padding))
-    return np.ascontiguousarray(padded[inside])
+        finalise(total, padded, *plan.rows(done, plan.padded[plan.long_axis]))
+    return np.ascontiguousarray(padded[plan.inside])
 
 
 def _logits(
@@ -101,15 +100,6 @@ def _logits(
             if search:
                 search.see(tile, logits[:, ::STRIDE, ::STRIDE, ::STRIDE].argmax(axis=0))
             yield tile, logits
-
-
-def _leave(total: np.ndarray, classes: np.ndarray, axis: int, rows: tuple[int, int]) -> int:
-    """Let rows [first, last) of the long axis take their class and leave the ring; returns ``last``."""
-    low, high = [0, 0, 0], list(classes.shape)
-    low[axis], high[axis] = rows
-    if rows[1] > rows[0]:
-        finalise(total, classes, (low[0], low[1], low[2]), (high[0], high[1], high[2]))
-    return rows[1]
 
 
 def _cut(image: np.ndarray, plan: TilePlan, tile: tuple[int, ...]) -> np.ndarray:
