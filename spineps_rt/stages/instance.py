@@ -100,11 +100,12 @@ def segment_instances(
         minimum=_voxels(limits.corpus_size_cleaning, limits, size) if options.clean_corpora else 0,
         split_merged=options.split_merged_corpora,
     )
-    network_labels = relabel.map_labels(cropped, dict(limits.mapping), keep_others=False)
+    table = relabel.table_of(limits.mapping, highest=255, dtype=np.dtype(np.uint8), keep_others=False)
+    network_labels = relabel.look_up(cropped, table)
     placed = [cutouts.place_window(network_labels, centre, limits.cutout) for centre in centres]
     windows = [window for window, _ in placed]
     if predict_windows:
-        answers = predict_windows(cropped, _table(limits), cutouts.first_voxels(windows, limits.cutout))
+        answers = predict_windows(cropped, table, cutouts.first_voxels(windows, limits.cutout))
     else:
         answers = cutouts.ask(network_labels, windows, predict, size=limits.cutout, batch=options.batch)
     predictions, blank = cutouts.collect(windows, answers, largest=options.largest_components)
@@ -125,11 +126,6 @@ def _check_limits(limits: InstanceLimits, options: InstanceOptions) -> None:
         raise ContractError(f"The mapping {dict(limits.mapping)} leads beyond the network's labels 0 to 9.")
     if options.batch < 1:
         raise ContractError(f"A batch of {options.batch} cutouts was asked for; expected one or more.")
-
-
-def _table(limits: InstanceLimits) -> np.ndarray:
-    """Semantic label -> network label, uint8 (256,)."""
-    return relabel.table_of(dict(limits.mapping), highest=255, dtype=np.dtype(np.uint8), keep_others=False)
 
 
 def _voxels(threshold: float, limits: InstanceLimits, spacing: Spacing) -> int:

@@ -6,9 +6,7 @@ import numpy as np
 
 from spineps_rt import labels
 from spineps_rt.kernels import components, contacts, relabel, statistics
-
-REFERENCE_VOXEL_MM3 = 0.75 * 0.75 * 1.65
-"""Voxel volume of the published T2w models, in whose voxels SPINEPS states its thresholds."""
+from spineps_rt.stages.resolution import REFERENCE_VOXEL_MM3
 
 CONTACT_MM2 = 20 * REFERENCE_VOXEL_MM3 ** (2 / 3)
 """Two parts of one vertebra share more than this."""
