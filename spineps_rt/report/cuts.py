@@ -28,6 +28,8 @@ class Cut:
     """uint16 (rows, columns)."""
     spacing: tuple[float, float]
     """Millimetres per row and per column."""
+    corner: tuple[int, int] = (0, 0)
+    """First row and column that are left of the whole cut."""
 
 
 @dataclass(frozen=True)
