@@ -157,11 +157,10 @@ def nonzero_box(labels: np.ndarray, *, margin: int = 0) -> Box | None:
         ContractError: If the array is no 3-D label map.
     """
     labels = label_array(labels)
-    empty = np.array([[2**31, 0]] * 3, np.int64)
-    parts = [(labels, empty.copy(), span) for span in slabs(labels.shape[0], labels.size)]
-    each(_nonzero_box, parts)
-    low = np.min([empty[:, 0], *(p[1][:, 0] for p in parts)], axis=0)
-    high = np.max([empty[:, 1], *(p[1][:, 1] for p in parts)], axis=0)
+    spans = slabs(labels.shape[0], labels.size)
+    boxes = np.tile(np.array([2**31, 0], np.int64), (len(spans), 3, 1))
+    each(_nonzero_box, [(labels, box, span) for box, span in zip(boxes, spans)])
+    low, high = boxes[:, :, 0].min(axis=0, initial=2**31), boxes[:, :, 1].max(axis=0, initial=0)
     if high[0] == 0:
         return None
     return tuple(
@@ -205,6 +204,6 @@ def joint_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             f"Labels up to {shape[0] - 1} and {shape[1] - 1} need a huge table. Renumber them."
         )
     spans = slabs(a.shape[0], a.size) if shape[0] * shape[1] < 1 << 18 else [(0, a.shape[0])]
-    parts = [(a[s:e].ravel(), b[s:e].ravel(), np.zeros(shape, np.int64)) for s, e in spans]
-    each(_count_pairs, parts)
-    return sum((part[2] for part in parts), np.zeros(shape, np.int64))
+    tables = np.zeros((len(spans), *shape), np.int64)
+    each(_count_pairs, [(a[s:e].ravel(), b[s:e].ravel(), t) for (s, e), t in zip(spans, tables)])
+    return tables.sum(axis=0)
