@@ -13,14 +13,7 @@ import numpy as np
 
 from spineps_rt.batch import Steps, complete, overlap
 from spineps_rt.clock import Clock, Progress
-from spineps_rt.engine import (
-    Engine,
-    InstanceModel,
-    ModelPair,
-    SemanticModel,
-    open_engine,
-    resolve_models,
-)
+from spineps_rt.engine import Engine, InstanceModel, ModelPair, SemanticModel, open_engine, resolve_models
 from spineps_rt.engine.spacing import target_spacing
 from spineps_rt.errors import NoSpineError
 from spineps_rt.intake import check_scan, doubts_about, read_scan

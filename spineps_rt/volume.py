@@ -16,7 +16,7 @@ from nibabel import orientations
 
 from spineps_rt import geometry
 from spineps_rt.errors import ContractError, DimensionError, EmptyImageError, GeometryError
-from spineps_rt.kernels._arrays import Box
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.kernels.copying import contiguous, copy_into
 
 

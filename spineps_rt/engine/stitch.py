@@ -12,6 +12,7 @@ from spineps_rt.engine.mirror import mirrored_logits
 from spineps_rt.engine.search import STRIDE, Search, walk
 from spineps_rt.engine.tiling import TilePlan, importance_map, plan_tiles
 from spineps_rt.errors import ContractError
+from spineps_rt.kernels.boxes import overlap
 from spineps_rt.kernels.stitch import accumulate, finalise
 
 Progress = Callable[[int, int], None]
@@ -105,10 +106,7 @@ def _logits(
 def _cut(image: np.ndarray, plan: TilePlan, tile: tuple[int, ...]) -> np.ndarray:
     """Copy one tile (1, *patch), zeros where it hangs over the image; the image itself is never padded."""
     cut = np.zeros((1, *plan.patch), np.float32)
-    source, target = [], []
-    for start, size, length, (low, _) in zip(tile, plan.patch, plan.shape, plan.padding):
-        first, last = max(start - low, 0), min(start - low + size, length)
-        source.append(slice(first, last))
-        target.append(slice(first + low - start, last + low - start))
-    cut[0][tuple(target)] = image[tuple(source)]
+    first = [start - low for start, (low, _) in zip(tile, plan.padding)]
+    source, target = overlap(first, plan.patch, plan.shape)
+    cut[0][target] = image[source]
     return cut

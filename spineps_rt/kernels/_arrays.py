@@ -6,8 +6,6 @@ import numpy as np
 
 from spineps_rt.errors import ContractError
 
-Box = tuple[slice, ...]
-"""One slice an axis."""
 MAXIMAL_DISTANCE = {6: 1, 18: 2, 26: 3}
 """Connectivity -> city-block distance up to which two voxels are neighbours (TPTBox counts it 1, 2, 3)."""
 

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from spineps_rt.kernels.statistics import Box
+from spineps_rt.kernels.boxes import meet, within
 from spineps_rt.stages.cutouts import Prediction, Predictions
 
 SAME_VERTEBRA_DICE = 0.3
@@ -25,17 +25,6 @@ def dice(a: Prediction, b: Prediction) -> float:
         return 0.0
     common = np.count_nonzero(a.mask[within(a.box, window)] & b.mask[within(b.box, window)])
     return (2.0 * int(common)) / (a.size + b.size)
-
-
-def meet(a: Box, b: Box) -> Box | None:
-    """Intersect two boxes; None where they are apart."""
-    common = tuple(slice(max(x.start, y.start), min(x.stop, y.stop)) for x, y in zip(a, b))
-    return common if all(side.start < side.stop for side in common) else None
-
-
-def within(outer: Box, box: Box) -> Box:
-    """Express a box in the coordinates of another that holds it."""
-    return tuple(slice(b.start - o.start, b.stop - o.start) for o, b in zip(outer, box))
 
 
 def couples(predictions: Predictions) -> dict[Couple, float]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from spineps_rt.errors import ContractError
 from spineps_rt.kernels import components, statistics
-from spineps_rt.kernels.statistics import Box
+from spineps_rt.kernels.boxes import Box, overlap
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """Cutouts uint8 (N, P, I, R), labels 0 to 9 -> classes, same shape: 0 none, 1 above, 2 centre, 3 below."""
@@ -58,12 +58,8 @@ def place_window(labels: np.ndarray, centre: np.ndarray, size: tuple[int, ...]) 
         row += STEP_DOWN
     met = row < labels.shape[1]
     middle = (p, int(row if met else centre[1]), r)
-    inside, place = [], []
-    for position, half, length in zip(middle, (s // 2 for s in size), labels.shape):
-        start, stop = max(position - half, 0), min(position + half, length)
-        inside.append(slice(start, stop))
-        place.append(slice(start - position + half, stop - position + half))
-    return Window(tuple(inside), tuple(place), middle), met
+    first = [position - side // 2 for position, side in zip(middle, size)]
+    return Window(*overlap(first, size, labels.shape), middle), met
 
 
 def first_voxels(windows: list[Window], size: tuple[int, ...]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spineps_rt.kernels import components, morphology, statistics
-from spineps_rt.kernels.statistics import Box
+from spineps_rt.kernels.boxes import Box
 
 MOST_EROSIONS = 11
 """As often SPINEPS 2.1.3 erodes before it gives up."""
