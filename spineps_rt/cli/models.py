@@ -65,12 +65,7 @@ def show(model: str) -> None:
 
     Of the embedded models it tells what was measured and what they cannot do, too.
     """
-    from spineps_rt.engine.models import (  # noqa: PLC0415
-        embedded_folders,
-        load_model,
-        read_graph,
-        select_variant,
-    )
+    from spineps_rt.engine.models import embedded_folders, load_model, read_graph, select_variant  # noqa: PLC0415
 
     loaded = load_model(model)
     for name in loaded.variants:
