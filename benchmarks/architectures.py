@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from training import plans
+
 SPACING = (2.0, 2.0, 4.0)
 """mm along P, I, R of every model."""
 PATCH = (16, 32, 32)
 CUTOUT = (64, 48, 24)
+FEATURES = (8, 16, 32)
 CLASSES = {1: 49, 2: 100, 3: 61, 4: 41}
 """Class to label id of the semantic networks."""
 
@@ -62,29 +65,21 @@ def plans_of(case: Semantic) -> dict[str, Any]:
     """Write plans.json of three stages as nnU-Net does."""
     kernels, strides = [[1, 3, 3], [3, 3, 3], [3, 3, 3]], [[1, 1, 1], [1, 2, 2], [2, 2, 2]]
     order = [1, 0, 2] if case.turned else [0, 1, 2]
-    kinds = (("data", False, 3), ("seg", True, 1), ("probabilities", False, 1))
     configuration: dict[str, Any] = {
         "data_identifier": "nnUNetPlans_3d_fullres",
         "patch_size": [PATCH[i] for i in order],
         "spacing": [SPACING[::-1][i] for i in order],
         "normalization_schemes": ["ZScoreNormalization"],
         "use_mask_for_norm": [False],
-        **{f"resampling_fn_{kind}": "resample_data_or_seg_to_shape" for kind, _, _ in kinds},
-        **{
-            f"resampling_fn_{kind}_kwargs": {
-                "is_seg": seg,
-                "order": n,
-                "order_z": 0,
-                "force_separate_z": None,
-            }
-            for kind, seg, n in kinds
-        },
-        **(_new_style(case.unet, kernels, strides) if case.style == "new" else {}),
+        **plans.resampling(),
     }
-    if case.style == "old":
+    if case.style == "new":
+        network = plans.architecture(case.unet, FEATURES, kernels, strides, blocks=1)
+        configuration["architecture"] = network
+    else:
         configuration |= {
             "UNet_class_name": case.unet,
-            "UNet_base_num_features": 8,
+            "UNet_base_num_features": FEATURES[0],
             "unet_max_num_features": 320,
             "n_conv_per_stage_encoder": [1, 1, 1],
             "n_conv_per_stage_decoder": [1, 1],
@@ -99,31 +94,4 @@ def plans_of(case: Semantic) -> dict[str, Any]:
         "transpose_backward": order,
         "foreground_intensity_properties_per_channel": {"0": {}},
         "configurations": {"3d_fullres": configuration},
-    }
-
-
-def _new_style(unet: str, kernels: list[list[int]], strides: list[list[int]]) -> dict[str, Any]:
-    encoder = "n_conv_per_stage" if unet == "PlainConvUNet" else "n_blocks_per_stage"
-    arguments = {
-        "n_stages": 3,
-        "features_per_stage": [8, 16, 32],
-        "conv_op": "torch.nn.modules.conv.Conv3d",
-        "kernel_sizes": kernels,
-        "strides": strides,
-        encoder: [1, 1, 1],
-        "n_conv_per_stage_decoder": [1, 1],
-        "conv_bias": True,
-        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-        "norm_op_kwargs": {"eps": 1e-05, "affine": True},
-        "dropout_op": None,
-        "dropout_op_kwargs": None,
-        "nonlin": "torch.nn.LeakyReLU",
-        "nonlin_kwargs": {"inplace": True},
-    }
-    return {
-        "architecture": {
-            "network_class_name": f"dynamic_network_architectures.architectures.unet.{unet}",
-            "arch_kwargs": arguments,
-            "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-        }
     }

@@ -7,12 +7,14 @@ array axis 0 of a ("P", "I", "R") volume runs towards the Posterior.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from nibabel import orientations
 
 from spineps_rt.errors import ContractError, GeometryError
 
-Codes = tuple[str, str, str]
+Codes = tuple[str, ...]
 
 SPACING_RANGE_MM = (0.01, 100.0)
 """A spacing beyond is a header in metres or micrometres, or damage: MR voxels measure 0.1 to 20 mm."""
@@ -59,19 +61,17 @@ def checked_affine(affine: np.ndarray) -> np.ndarray:
     return result
 
 
-def spacing(affine: np.ndarray) -> tuple[float, float, float]:
+def spacing(affine: np.ndarray) -> tuple[float, ...]:
     """Voxel spacing in mm, rounded to 7 decimals as TPTBox rounds it before it computes shapes."""
-    sizes = np.round(np.sqrt(np.sum(affine[:3, :3] ** 2, axis=0)), 7)
-    return float(sizes[0]), float(sizes[1]), float(sizes[2])
+    return tuple(np.round(np.sqrt(np.sum(affine[:3, :3] ** 2, axis=0)), 7).tolist())
 
 
 def orientation(affine: np.ndarray) -> Codes:
     """Axis codes, for instance ``("P", "I", "R")``; of an oblique grid, the closest ones."""
-    codes = orientations.aff2axcodes(affine)
-    return str(codes[0]), str(codes[1]), str(codes[2])
+    return tuple(map(str, orientations.aff2axcodes(affine)))
 
 
-def reorientation(affine: np.ndarray, codes: Codes) -> np.ndarray:
+def reorientation(affine: np.ndarray, codes: Sequence[str]) -> np.ndarray:
     """How to get from a grid's orientation to another.
 
     Args:
@@ -91,7 +91,7 @@ def reorientation(affine: np.ndarray, codes: Codes) -> np.ndarray:
 
 def reoriented(
     shape: tuple[int, ...], affine: np.ndarray, transform: np.ndarray
-) -> tuple[tuple[int, int, int], np.ndarray]:
+) -> tuple[tuple[int, ...], np.ndarray]:
     """Shape and affine of a grid after :func:`reorientation`; every voxel keeps its place in mm."""
     order = np.argsort(transform[:, 0])
     flips = transform[:, 1]
@@ -100,10 +100,10 @@ def reoriented(
     result[:3, :3] = (affine[:3, :3] * flips)[:, order]
     # the order of nibabel's apply_affine, so that the origin agrees with TPTBox to the last bit
     result[:3, 3] = np.dot(corner, affine[:3, :3].T) + affine[:3, 3]
-    return (shape[order[0]], shape[order[1]], shape[order[2]]), result
+    return tuple(shape[n] for n in order), result
 
 
-def shifted(affine: np.ndarray, start: tuple[int, int, int]) -> np.ndarray:
+def shifted(affine: np.ndarray, start: Sequence[int]) -> np.ndarray:
     """Affine of the grid whose first voxel is the voxel ``start`` of this one (may be negative)."""
     step = np.eye(4)
     step[:3, 3] = start

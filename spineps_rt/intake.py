@@ -9,10 +9,11 @@ import numpy as np
 
 from spineps_rt.engine import SemanticModel
 from spineps_rt.errors import EmptyImageError, GeometryError, NotFiniteError
+from spineps_rt.geometry import plane_of
 from spineps_rt.nifti import read_nifti
 from spineps_rt.outputs import split_name
 from spineps_rt.results import Source
-from spineps_rt.volume import Volume, plane
+from spineps_rt.volume import Volume
 
 _PLANES = {"sag": "sagittal", "cor": "coronal", "ax": "axial", "iso": "isotropic"}
 _MODALITIES = ("T1w", "T2w", "CT", "PD", "FLAIR", "T2star", "dixon", "vibe", "TIRM", "STIR")
@@ -61,7 +62,7 @@ def check_scan(image: Volume, model: SemanticModel, *, any_plane: bool) -> None:
         )
     if low == high:
         raise EmptyImageError(f"the image has no signal: every voxel is {low:g}. Check what was exported.")
-    found = plane(image)
+    found = plane_of(image.affine)
     if found not in (model.acquisition, "iso") and not any_plane:
         raise GeometryError(
             f"the slices are {_PLANES[found]}; model {model.name!r} expects {_PLANES[model.acquisition]} or "

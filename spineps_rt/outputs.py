@@ -15,24 +15,9 @@ FOLDER = "derivatives_seg"
 
 # The order in which TPTBox writes the entities of a name; others follow in the order they came.
 _ENTITIES = (
-    *(
-        "sub",
-        "ses",
-        "sequ",
-        "acq",
-        "task",
-        "chunk",
-        "hemi",
-        "sample",
-        "split",
-        "ce",
-        "trc",
-        "stain",
-        "rec",
-        "proc",
-    ),
-    *("mod", "recording", "res", "dir", "echo", "flip", "inv", "mt", "part", "space", "seg", "source", "ovl"),
-    *("run", "label", "den", "version", "desc", "nameconflict"),
+    *("sub", "ses", "sequ", "acq", "task", "chunk", "hemi", "sample", "split"),
+    *("ce", "trc", "stain", "rec", "proc", "mod", "recording", "res", "dir", "echo", "flip", "inv", "mt"),
+    *("part", "space", "seg", "source", "ovl", "run", "label", "den", "version", "desc", "nameconflict"),
 )
 
 

@@ -13,14 +13,7 @@ import numpy as np
 
 from spineps_rt.batch import Steps, complete, overlap
 from spineps_rt.clock import Clock, Progress
-from spineps_rt.engine import (
-    Engine,
-    InstanceModel,
-    ModelPair,
-    SemanticModel,
-    open_engine,
-    resolve_models,
-)
+from spineps_rt.engine import Engine, InstanceModel, ModelPair, SemanticModel, open_engine, resolve_models
 from spineps_rt.engine.spacing import target_spacing
 from spineps_rt.errors import NoSpineError
 from spineps_rt.intake import check_scan, doubts_about, read_scan
@@ -262,19 +255,19 @@ def _one_body(semantic: Volume) -> Volume:
 def _inside(padded: Volume, prepared: Volume, margin: int) -> Box:
     """The voxels of the resampled volume that lie within the padded one's margin of ``margin`` voxels."""
     if not margin:
-        return tuple(slice(0, n) for n in prepared.shape)  # type: ignore[return-value]
+        return tuple(slice(0, n) for n in prepared.shape)
     ratio = np.array(padded.spacing) / prepared.spacing
     first = np.floor(margin * ratio).astype(int)
     stop = np.ceil((np.array(padded.shape) - 1 - margin) * ratio).astype(int) + 1
-    return tuple(slice(a, min(b, n)) for a, b, n in zip(first, stop, prepared.shape))  # type: ignore[return-value]
+    return tuple(slice(a, min(b, n)) for a, b, n in zip(first, stop, prepared.shape))
 
 
 def _limits(model: InstanceModel) -> InstanceLimits:
     least = model.spacing or (model.spacing_range[0] if model.spacing_range else None)
     return InstanceLimits(
-        cutout=model.cutout,  # type: ignore[arg-type]
+        cutout=model.cutout,
         mapping=model.mapping,
-        spacing=least,  # type: ignore[arg-type]
+        spacing=least,
         corpus_size_cleaning=model.corpus_size_cleaning,
         vert_size_threshold=model.vert_size_threshold,
     )

@@ -16,9 +16,8 @@ from nibabel import orientations
 
 from spineps_rt import geometry
 from spineps_rt.errors import ContractError, DimensionError, EmptyImageError, GeometryError
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.kernels.copying import contiguous, copy_into
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +42,12 @@ class Volume:
         object.__setattr__(self, "affine", geometry.checked_affine(self.affine))
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         """Voxels per axis."""
-        return self.array.shape  # type: ignore[return-value]
+        return self.array.shape
 
     @property
-    def spacing(self) -> tuple[float, float, float]:
+    def spacing(self) -> tuple[float, ...]:
         """Millimetres per voxel, rounded to 7 decimals as TPTBox does."""
         return geometry.spacing(self.affine)
 
@@ -98,7 +97,7 @@ def turned(volume: Volume, codes: Sequence[str]) -> Volume:
     Raises:
         ContractError: The codes are no orientation.
     """
-    transform = geometry.reorientation(volume.affine, tuple(codes))  # type: ignore[arg-type]
+    transform = geometry.reorientation(volume.affine, tuple(codes))
     _, affine = geometry.reoriented(volume.shape, volume.affine, transform)
     return Volume(orientations.apply_orientation(volume.array, transform), affine, volume.header)
 
@@ -113,24 +112,13 @@ def crop(volume: Volume, box: Box) -> Volume:
     Raises:
         ContractError: The box is empty, steps, or does not lie within the volume.
     """
-    start, stop = _bounds(volume.shape, box)
-    array = volume.array[tuple(slice(a, b) for a, b in zip(start, stop))]
-    return Volume(contiguous(array), geometry.shifted(volume.affine, start), volume.header)
-
-
-def paste(volume: Volume, box: Box, array: np.ndarray) -> Volume:
-    """Undo :func:`crop`: a copy of the volume with ``array`` in the box.
-
-    Raises:
-        ContractError: The box is not within the volume, or the array does not fill it.
-    """
-    start, stop = _bounds(volume.shape, box)
-    size = tuple(b - a for a, b in zip(start, stop))
-    if array.shape != size:
-        raise ContractError(f"the box holds {size} voxels; got an array of {array.shape}")
-    result = volume.array.copy()
-    result[tuple(slice(a, b) for a, b in zip(start, stop))] = array
-    return volume.with_array(result)
+    if len(box) != 3 or any(part.step not in (None, 1) for part in box):
+        raise ContractError(f"a box is three slices without step; got {box}")
+    start = [0 if part.start is None else part.start for part in box]
+    stop = [size if part.stop is None else part.stop for part, size in zip(box, volume.shape)]
+    if not all(0 <= low < high <= size for low, high, size in zip(start, stop, volume.shape)):
+        raise ContractError(f"box {start} to {stop} is empty or not within a volume of shape {volume.shape}")
+    return Volume(contiguous(volume.array[box]), geometry.shifted(volume.affine, start), volume.header)
 
 
 def padded(volume: Volume, margin: int, *, dtype: str) -> tuple[Volume, np.ndarray]:
@@ -150,12 +138,11 @@ def padded(volume: Volume, margin: int, *, dtype: str) -> tuple[Volume, np.ndarr
     return Volume(array, geometry.shifted(volume.affine, (-margin,) * 3), volume.header), inner
 
 
-def bounding_box(array: np.ndarray, *, margin: float = 0, minimum: float = 0) -> Box:
+def bounding_box(array: np.ndarray, *, minimum: float = 0) -> Box:
     """Box around the voxels above a value, as TPTBox ``compute_crop``.
 
     Args:
         array: 3-D.
-        margin: Voxels added on every side as far as the array goes; a fraction is cut off, as TPTBox does.
         minimum: A voxel counts when it is larger.
 
     Returns:
@@ -169,13 +156,8 @@ def bounding_box(array: np.ndarray, *, margin: float = 0, minimum: float = 0) ->
     profiles = (np.any(projection, axis=1), np.any(projection, axis=0), np.any(inside, axis=(0, 1)))
     if not profiles[0].any():
         raise EmptyImageError(f"no voxel is above {minimum:g}: there is nothing to crop to")
-    extra = int(margin)
-    ends = [np.flatnonzero(profile)[[0, -1]] for profile in profiles]
-    box = [
-        slice(max(int(low) - extra, 0), min(int(high) + extra + 1, size))
-        for (low, high), size in zip(ends, array.shape)
-    ]
-    return box[0], box[1], box[2]
+    ends = [np.flatnonzero(profile)[[0, -1]].tolist() for profile in profiles]
+    return tuple(slice(low, high + 1) for low, high in ends)
 
 
 def rescale(volume: Volume, spacing: Sequence[float], *, labels: bool) -> Volume:
@@ -206,7 +188,7 @@ def rescale(volume: Volume, spacing: Sequence[float], *, labels: bool) -> Volume
     affine = np.array(volume.affine)
     exact = np.sqrt(np.sum(affine[:3, :3] ** 2, axis=0))
     affine[:3, :3] = affine[:3, :3] * wanted / exact
-    return _resample(volume, affine, (int(sizes[0]), int(sizes[1]), int(sizes[2])), labels)
+    return _resample(volume, affine, tuple(sizes.tolist()), labels)
 
 
 def resample_to(volume: Volume, target: Volume, *, labels: bool) -> Volume:
@@ -229,48 +211,30 @@ def resample_to(volume: Volume, target: Volume, *, labels: bool) -> Volume:
         return target.with_array(contiguous(turned))
     if np.allclose(geometry.spacing(affine), target.spacing, atol=1e-6):
         before = np.round((np.linalg.inv(target.affine) @ affine)[:3, 3]).astype(int).tolist()
-        moved = geometry.shifted(affine, (-before[0], -before[1], -before[2]))
+        moved = geometry.shifted(affine, [-n for n in before])
         meets = all(-n < b < m for n, b, m in zip(shape, before, target.shape))
         if meets and geometry.same_grid(moved, target.affine, tolerance=1e-4):
             turned = orientations.apply_orientation(volume.array, transform)
-            padded = _shift(Volume(turned, affine), before, target.shape, mode="edge")
-            return target.with_array(padded.array)
+            return target.with_array(_shifted(turned, before, target.shape))
     # TPTBox rounds the affine of the target to 7 decimals; where a voxel lies halfway, that decides its label
     return target.with_array(_resample(volume, np.round(target.affine, 7), target.shape, labels).array)
 
 
-def plane(volume: Volume) -> str:
-    """Acquisition plane, ``sag``, ``cor``, ``ax`` or ``iso`` (see :func:`spineps_rt.geometry.plane_of`)."""
-    return geometry.plane_of(volume.affine)
-
-
-def _bounds(shape: tuple[int, int, int], box: Box) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    if len(box) != 3 or any(part.step not in (None, 1) for part in box):
-        raise ContractError(f"a box is three slices without step; got {box}")
-    start = [0 if part.start is None else int(part.start) for part in box]
-    stop = [size if part.stop is None else int(part.stop) for part, size in zip(box, shape)]
-    if not all(0 <= low < high <= size for low, high, size in zip(start, stop, shape)):
-        raise ContractError(f"box {start} to {stop} is empty or not within a volume of shape {shape}")
-    return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
-
-
-def _shift(volume: Volume, before: Sequence[int], shape: Sequence[int], **padding: Any) -> Volume:
-    """Put ``before`` voxels in front of each axis (cut them off where negative) and end at ``shape``."""
-    after = [want - gap - have for want, gap, have in zip(shape, before, volume.shape)]
-    keep = tuple(slice(max(0, -a), n - max(0, -b)) for a, b, n in zip(before, after, volume.shape))
+def _shifted(array: np.ndarray, before: Sequence[int], shape: Sequence[int]) -> np.ndarray:
+    """Repeat edges ``before`` voxels in front of each axis (cut off where negative) and up to ``shape``."""
+    after = [want - gap - have for want, gap, have in zip(shape, before, array.shape)]
+    keep = tuple(slice(max(0, -a), n - max(0, -b)) for a, b, n in zip(before, after, array.shape))
     widths = [(max(0, a), max(0, b)) for a, b in zip(before, after)]
-    array = np.pad(volume.array[keep], widths, **padding)
-    start = (-int(before[0]), -int(before[1]), -int(before[2]))
-    return Volume(contiguous(array), geometry.shifted(volume.affine, start), volume.header)
+    return contiguous(np.pad(array[keep], widths, mode="edge"))
 
 
-def _resample(volume: Volume, affine: np.ndarray, shape: tuple[int, int, int], labels: bool) -> Volume:
+def _resample(volume: Volume, affine: np.ndarray, shape: tuple[int, ...], labels: bool) -> Volume:
     from spineps_rt.kernels import resample  # noqa: PLC0415 - nothing else here needs numba
 
     # inv and dot as nibabel's resample_from_to: a nearest neighbour's tie hangs on the last bit
     step = np.linalg.inv(volume.affine).dot(affine)
     sample = resample.affine_nearest if labels else resample.affine_cubic
-    array = sample(volume.array, step[:3, :3], step[:3, 3], shape, mode="nearest")
+    array = sample(volume.array, step[:3, :3], step[:3, 3], shape)
     return Volume(_as_dtype(array, volume.array.dtype), affine, volume.header)
 
 

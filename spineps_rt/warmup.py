@@ -75,10 +75,7 @@ def _rehearse_broken_masks() -> None:
     noise = np.random.default_rng(_SEED).random((24, 24, 24)) < 0.5
     # a box of the padded mask is not contiguous, and compiled apart
     for dtype in (np.uint8, np.uint16):
-        for mask in (
-            noise.astype(dtype),
-            np.pad(noise, 1).astype(dtype),
-        ):
+        for mask in (noise.astype(dtype), np.pad(noise, 1).astype(dtype)):
             holes.fill_holes(mask)
             components.label(mask)
             components.keep_largest(mask, 1)

@@ -59,19 +59,18 @@ def label(labels, connectivity, merged=False):
     return result, len(order)
 
 
-def rank(labels, connectivity, keep=None, minimum=0, per_label=True):
-    """Components by decreasing size, the earlier first among equals, keep of each label or in all."""
+def kept(labels, connectivity, keep=None, minimum=0, per_label=True):
+    """Mask of the largest components, the earlier first among equals, keep of each label or in all."""
     ids, n = label(labels, connectivity)
     sizes = {number: int((ids == number).sum()) for number in range(1, n + 1)}
-    result, taken, counts = np.zeros(labels.shape, np.uint32), 0, {}
+    result, counts = np.zeros(labels.shape, bool), {}
     for number in sorted(sizes, key=lambda number: -sizes[number]):
         owner = int(labels[ids == number][0]) if per_label else 0
         if sizes[number] < minimum or (keep is not None and counts.get(owner, 0) >= keep):
             continue
         counts[owner] = counts.get(owner, 0) + 1
-        taken += 1
-        result[ids == number] = taken
-    return result, taken
+        result[ids == number] = True
+    return result
 
 
 def sizes_boxes_centroids(ids, n):

@@ -25,6 +25,9 @@ from benchmarks import (
     versus_page,
 )
 
+MEASURED = {"date": "2026-01-01", "machine": {"cpu": "x", "cores": 2, "system": "Linux"}}
+"""What every page's figures begin with."""
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
@@ -93,8 +96,7 @@ def test_the_kernels_section_tells_what_is_lost():
         return [{"map": "m", "shape": [100, 100, 10], "dtype": "uint8", "jobs": [job | different]}]
 
     document = {
-        "date": "2026-01-01",
-        "machine": {"cpu": "x", "cores": 2},
+        **MEASURED,
         "versions": {"b": "1"},
         "runs": {"1": run(0.2, {"different": ["b"]}), "2": run(0.05, {"different": []})},
         "cold": {"dust": 1.5},
@@ -133,8 +135,7 @@ def test_page_compares_with_spineps_stage_by_stage():
     }
     first = {**line, "seconds": 4.0}
     document = {
-        "date": "2026-01-02",
-        "machine": {"cpu": "x", "cores": 2},
+        **MEASURED,
         "name": "A phantom",
         "scan": {"shape": [2, 3, 4], "spacing_mm": [1, 1, 2]},
         "peer": [peer],
@@ -163,8 +164,7 @@ def test_the_section_on_n4_shows_ratios_and_losses():
     }
     untimed = {**case, "seconds": {}, "differences": {"antspyx": gap}}
     document = {
-        "date": "2026-01-01",
-        "machine": {"cores": 2, "system": "Linux"},
+        **MEASURED,
         "versions": {"antspyx": "0.6"},
         "cases": {"a": case, "b": untimed},
     }
@@ -184,8 +184,7 @@ def test_the_section_on_several_scans_owns_up_to_small_gains():
     alone = {"scans": 1, "pause": None, "after": [run(9.0, 480)], "beside": [run(7.0, 490)]}
     replayed = {"scans": 4, "pause": 1.0, "after": [run(8.0, 1)], "beside": [run(5.0, 1)]}
     document = {
-        "date": "2026-01-01",
-        "machine": {"cpu": "x", "cores": 2},
+        **MEASURED,
         "versions": {"python": "3"},
         "scans": [[2, 3, 4]],
         "cases": [alone, real, replayed],
@@ -220,8 +219,7 @@ def test_engines_are_measured_and_told(tmp_path):
     half |= {"rewritten_agrees": {"same_class": 0.99999}}
     half |= {"activation_mb": 12.0, "layer_dtypes": {"Half": 3, "Float": 4}}
     document = {
-        "date": "2026-01-01",
-        "machine": {"cpu": "x", "cores": 2},
+        **MEASURED,
         "versions": {"tensorrt-rtx": "1.7", "spineps_rt": "0.1"},
         "engines": [half, {**common, "precision": "fp32", **refused}],
     }
@@ -244,8 +242,7 @@ def test_page_says_which_network_may_not_run_in_bfloat16():
     }
     scan = {"scan": "a", "samples": 3, "same_class": 1.0}
     document = {
-        "date": "2026-01-01",
-        "machine": {"cpu": "x", "cores": 2},
+        **MEASURED,
         "versions": {"openvino": "1"},
         "networks": [network],
         "agreement": [
@@ -305,8 +302,7 @@ def test_the_page_tells_where_tiles_were_saved_and_where_not():
     case = {"real": True, "full": run, "localized": {"tiles": 12, "seconds": 5.5}, "coarse": coarse}
     bad = {**case, "real": False, "localized": run, "spine_voxels": 1000, "spine_differs": 20}
     document = {
-        "date": "d",
-        "machine": {"cpu": "x", "cores": 2},
+        **MEASURED,
         "provider": "p",
         "cases": {"a": {**case, "spine_voxels": 1000, "spine_differs": 0}, "b": bad},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from spineps_rt.labels import SEMANTIC_CLASSES, STRUCTURES
@@ -40,31 +41,43 @@ def semantic_plans() -> dict[str, Any]:
                 "spacing": list(reversed(SPACING)),
                 "normalization_schemes": ["ZScoreNormalization"],
                 "use_mask_for_norm": [False],
-                "resampling_fn_data": "resample_data_or_seg_to_shape",
-                "resampling_fn_data_kwargs": _resampling(is_seg=False, order=3),
-                "resampling_fn_seg": "resample_data_or_seg_to_shape",
-                "resampling_fn_seg_kwargs": _resampling(is_seg=True, order=1),
-                "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
-                "resampling_fn_probabilities_kwargs": _resampling(is_seg=False, order=1),
+                **resampling(),
                 "batch_dice": False,
-                "architecture": _architecture(),
+                "architecture": architecture("PlainConvUNet", FEATURES, KERNELS, STRIDES, blocks=2),
             }
         },
     }
 
 
-def _architecture() -> dict[str, Any]:
-    stages = len(FEATURES)
+def architecture(
+    unet: str,
+    features: Sequence[int],
+    kernels: Sequence[Sequence[int]],
+    strides: Sequence[Sequence[int]],
+    *,
+    blocks: int,
+) -> dict[str, Any]:
+    """Describe a network in plans of the new style, a number of features, a kernel and a stride a stage.
+
+    Args:
+        unet: ``PlainConvUNet`` or ``ResidualEncoderUNet``.
+        features: Features of each stage.
+        kernels: Kernel of each stage.
+        strides: Stride of each stage.
+        blocks: Convolutions, or residual blocks, of every stage.
+    """
+    stages = len(features)
+    encoder = "n_conv_per_stage" if unet == "PlainConvUNet" else "n_blocks_per_stage"
     return {
-        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        "network_class_name": f"dynamic_network_architectures.architectures.unet.{unet}",
         "arch_kwargs": {
             "n_stages": stages,
-            "features_per_stage": list(FEATURES),
+            "features_per_stage": list(features),
             "conv_op": "torch.nn.modules.conv.Conv3d",
-            "kernel_sizes": [list(k) for k in KERNELS],
-            "strides": [list(s) for s in STRIDES],
-            "n_conv_per_stage": [2] * stages,
-            "n_conv_per_stage_decoder": [2] * (stages - 1),
+            "kernel_sizes": [list(k) for k in kernels],
+            "strides": [list(s) for s in strides],
+            encoder: [blocks] * stages,
+            "n_conv_per_stage_decoder": [blocks] * (stages - 1),
             "conv_bias": True,
             "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
             "norm_op_kwargs": {"eps": 1e-05, "affine": True},
@@ -77,8 +90,18 @@ def _architecture() -> dict[str, Any]:
     }
 
 
-def _resampling(*, is_seg: bool, order: int) -> dict[str, Any]:
-    return {"is_seg": is_seg, "order": order, "order_z": 0, "force_separate_z": None}
+def resampling() -> dict[str, Any]:
+    """Describe how nnU-Net resamples images, labels and probabilities."""
+    found: dict[str, Any] = {}
+    for kind, is_seg, order in (("data", False, 3), ("seg", True, 1), ("probabilities", False, 1)):
+        found[f"resampling_fn_{kind}"] = "resample_data_or_seg_to_shape"
+        found[f"resampling_fn_{kind}_kwargs"] = {
+            "is_seg": is_seg,
+            "order": order,
+            "order_z": 0,
+            "force_separate_z": None,
+        }
+    return found
 
 
 def dataset_json(training_cases: int) -> dict[str, Any]:

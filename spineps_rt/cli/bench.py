@@ -140,7 +140,7 @@ def _in_a_process(scan: Path, model: str | None, device: str, settings: dict[str
 
 def _plan(scan: Path | None, model: str | None, limit: int | None) -> None:
     from spineps_rt.engine import resolve_models  # noqa: PLC0415
-    from spineps_rt.memory import plans  # noqa: PLC0415
+    from spineps_rt.memory_plan import plans  # noqa: PLC0415
     from spineps_rt.nifti import read_grid  # noqa: PLC0415
     from spineps_rt.report.bench_table import mib, plan_table  # noqa: PLC0415
 

@@ -93,10 +93,14 @@ def _batches(
     yield from (jobs[first : first + batch] for first in range(0, len(jobs), batch))
 
 
-def window_bytes(model: SemanticModel, plan: TilePlan) -> int:
-    """Count what the sliding window takes of the GPU's memory beside the network."""
-    sums = 4 * model.output.shape[1] * math.prod(plan.ring)
-    return 2 * math.prod(plan.shape) + math.prod(plan.padded) + 4 * math.prod(plan.patch) + sums
+def window_bytes(model: SemanticModel, plan: TilePlan, *, sums: str) -> dict[str, int]:
+    """Bytes of what the sliding window keeps on the GPU beside the network; sums are of that type."""
+    return {
+        "volume": 2 * math.prod(plan.shape),
+        "weights of a tile": 4 * math.prod(plan.patch),
+        "accumulator": np.dtype(sums).itemsize * model.output.shape[1] * math.prod(plan.ring),
+        "labels": math.prod(plan.padded),
+    }
 
 
 class _Window:
@@ -133,10 +137,8 @@ class _Window:
         run = self._run
         for n in range(run.input.shape[0]):
             tile, turn = jobs[min(n, len(jobs) - 1)]
-            x, y, z = (at - low for at, (low, _) in zip(tile, self._plan.padding))
-            kernels.gather_tile(
-                self._volume, ((x, y, z), turn), self._scale, run.input[n : n + 1], stream=run.stream
-            )
+            place = tuple(at - low for at, (low, _) in zip(tile, self._plan.padding)), turn
+            kernels.gather_tile(self._volume, place, self._scale, run.input[n : n + 1], stream=run.stream)
         run.launch()
         for n, job in enumerate(jobs):
             self._leave(job[0][self._plan.long_axis])
@@ -165,15 +167,12 @@ class _Window:
         self._leave(plan.padded[plan.long_axis])
         answer, bad = self._classes.copy_to_host(stream=stream), self._bad.copy_to_host(stream=stream)
         stream.synchronize()
-        inside = tuple(slice(low, low + size) for size, (low, _) in zip(plan.shape, plan.padding))
-        return np.ascontiguousarray(answer[inside]), bool(bad[0])
+        return np.ascontiguousarray(answer[plan.inside]), bool(bad[0])
 
     def _leave(self, last: int) -> None:
         """Let rows of the long axis up to ``last`` take their class and leave the ring."""
         from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415
 
-        low, high = [0, 0, 0], list(self._plan.padded)
-        low[self._plan.long_axis], high[self._plan.long_axis] = self._left, last
-        corners = (low[0], low[1], low[2]), (high[0], high[1], high[2])
+        corners = self._plan.rows(self._left, last)
         kernels.finalise(self._total, self._classes, *corners, stream=self._run.stream)
         self._left = last

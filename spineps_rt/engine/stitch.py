@@ -12,6 +12,7 @@ from spineps_rt.engine.mirror import mirrored_logits
 from spineps_rt.engine.search import STRIDE, Search, walk
 from spineps_rt.engine.tiling import TilePlan, importance_map, plan_tiles
 from spineps_rt.errors import ContractError
+from spineps_rt.kernels.boxes import overlap
 from spineps_rt.kernels.stitch import accumulate, finalise
 
 Progress = Callable[[int, int], None]
@@ -64,7 +65,6 @@ def sliding_window(
     )
     padded = np.empty(plan.padded, np.uint8)
     tiles = plan.tiles
-    axis = plan.long_axis
     weights = importance_map(plan.patch)
     # One tile over everything needs no accumulator: weights scale all classes of a voxel alike.
     total = (
@@ -77,16 +77,16 @@ def sliding_window(
         progress(0, len(tiles))
     for count, (tile, logits) in enumerate(_logits(engine, image, plan, search, mirror=mirror), 1):
         if len(tiles) == 1:
-            finalise(logits, padded, (0, 0, 0), (padded.shape[0], padded.shape[1], padded.shape[2]))
+            finalise(logits, padded, (0, 0, 0), plan.padded)
         else:
-            done = _leave(total, padded, axis, (done, tile[axis]))
-            accumulate(total, logits, weights, (tile[0], tile[1], tile[2]))
+            finalise(total, padded, *plan.rows(done, tile[plan.long_axis]))
+            done = tile[plan.long_axis]
+            accumulate(total, logits, weights, tile)
         if progress:
             progress(count, len(tiles))
     if len(tiles) > 1:
-        _leave(total, padded, axis, (done, plan.padded[axis]))
-    inside = tuple(slice(low, low + size) for size, (low, _) in zip(plan.shape, plan.padding))
-    return np.ascontiguousarray(padded[inside])
+        finalise(total, padded, *plan.rows(done, plan.padded[plan.long_axis]))
+    return np.ascontiguousarray(padded[plan.inside])
 
 
 def _logits(
@@ -103,22 +103,10 @@ def _logits(
             yield tile, logits
 
 
-def _leave(total: np.ndarray, classes: np.ndarray, axis: int, rows: tuple[int, int]) -> int:
-    """Let rows [first, last) of the long axis take their class and leave the ring; returns ``last``."""
-    low, high = [0, 0, 0], list(classes.shape)
-    low[axis], high[axis] = rows
-    if rows[1] > rows[0]:
-        finalise(total, classes, (low[0], low[1], low[2]), (high[0], high[1], high[2]))
-    return rows[1]
-
-
 def _cut(image: np.ndarray, plan: TilePlan, tile: tuple[int, ...]) -> np.ndarray:
     """Copy one tile (1, *patch), zeros where it hangs over the image; the image itself is never padded."""
     cut = np.zeros((1, *plan.patch), np.float32)
-    source, target = [], []
-    for start, size, length, (low, _) in zip(tile, plan.patch, plan.shape, plan.padding):
-        first, last = max(start - low, 0), min(start - low + size, length)
-        source.append(slice(first, last))
-        target.append(slice(first + low - start, last + low - start))
-    cut[0][tuple(target)] = image[tuple(source)]
+    first = [start - low for start, (low, _) in zip(tile, plan.padding)]
+    source, target = overlap(first, plan.patch, plan.shape)
+    cut[0][target] = image[source]
     return cut

@@ -31,6 +31,11 @@ class TilePlan:
         return tuple(low + size + high for size, (low, high) in zip(self.shape, self.padding))
 
     @property
+    def inside(self) -> tuple[slice, ...]:
+        """Where the volume lies in the padded one."""
+        return tuple(slice(low, low + size) for size, (low, _) in zip(self.shape, self.padding))
+
+    @property
     def long_axis(self) -> int:
         """The longer of the first two axes: along it tiles advance, and finished rows leave.
 
@@ -43,6 +48,12 @@ class TilePlan:
         """Shape of what holds the sums: the padded volume's, one patch long along the long axis."""
         axis = self.long_axis
         return tuple(self.patch[n] if n == axis else size for n, size in enumerate(self.padded))
+
+    def rows(self, first: int, stop: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """First voxel and the one behind the last of rows of the padded volume along the long axis."""
+        low, high = [0, 0, 0], list(self.padded)
+        low[self.long_axis], high[self.long_axis] = first, stop
+        return tuple(low), tuple(high)
 
     @property
     def tiles(self) -> list[tuple[int, ...]]:

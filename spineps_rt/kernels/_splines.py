@@ -1,4 +1,4 @@
-"""Cubic B-splines as matrices: scipy's prefilter in closed form, its boundaries and its interpolation."""
+"""Cubic B-splines as matrices: scipy's prefilter in closed form, its mode "nearest" and its interpolation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from spineps_rt.kernels._jit import njit
 POLE = np.sqrt(3.0) - 2.0
 REACH = 30
 """Voxels after which the prefilter's answer to an impulse, POLE ** distance, is below 1e-17."""
-PADDING = {"nearest": 12, "constant": 0}
-"""Mode -> voxels that scipy repeats beyond each edge before it filters."""
+PADDING = 12
+"""Voxels that scipy repeats beyond each edge before it filters."""
 BLOCK = 64
 """Output rows multiplied at once."""
 NEGLIGIBLE = 1e-12
@@ -27,49 +27,40 @@ def weigh(fraction: float, out: np.ndarray) -> None:
     out[3] = fraction * fraction * fraction / 6.0
 
 
-def outside(at: np.ndarray, size: int) -> np.ndarray:
-    """Tell which coordinates lie outside an axis, as scipy's mode "constant" sees it."""
-    return (at < 0) | (at > size - 1)
-
-
-def prefilter(size: int, mode: str) -> np.ndarray:
+def prefilter(size: int) -> np.ndarray:
     """Matrix from samples to spline coefficients, with the coefficients beyond the edges that taps may read.
 
     Args:
         size: Samples of the axis.
-        mode: "nearest" or "constant".
 
     Returns:
-        float64 (size + 2 * padding + 3, size); row 0 is the coefficient one before the padding.
+        float64 (size + 2 * PADDING + 3, size); row 0 is the coefficient one before the padding.
     """
-    pad = PADDING[mode]
-    padded = size + 2 * pad
-    filtered = _filter_matrix(padded, reflect=mode == "nearest")
+    padded = size + 2 * PADDING
+    filtered = _filter_matrix(padded)
     samples = np.zeros((padded, size))
-    for column, edge in enumerate((np.arange(padded) - pad).clip(0, size - 1)):
+    for column, edge in enumerate((np.arange(padded) - PADDING).clip(0, size - 1)):
         samples[:, edge] += filtered[:, column]
-    return samples[_fold(np.arange(-1, padded + 2), padded, reflect=mode == "nearest")]
+    return samples[_fold(np.arange(-1, padded + 2), padded)]
 
 
-def matrix(at: np.ndarray, size: int, mode: str) -> np.ndarray | None:
+def matrix(at: np.ndarray, size: int) -> np.ndarray | None:
     """Matrix from samples to the values at the given coordinates, prefilter included.
 
     Args:
         at: float64 (out,), coordinates in input voxels.
         size: Samples of the axis.
-        mode: "nearest" or "constant"; rows outside a constant axis are meaningless.
 
     Returns:
         float64 (out, size); None if it would change nothing.
     """
     if len(at) == size and np.abs(at - np.arange(size)).max(initial=0) < NEGLIGIBLE:
         return None
-    pad = PADDING[mode]
-    place = np.clip(at + pad, 0, size - 1 + 2 * pad)
+    place = np.clip(at + PADDING, 0, size - 1 + 2 * PADDING)
     start = np.floor(place).astype(np.int64)
     weights = np.empty((4, len(at)))
     weigh.py_func(place - start, weights) if hasattr(weigh, "py_func") else weigh(place - start, weights)
-    taps = prefilter(size, mode)
+    taps = prefilter(size)
     result = np.zeros((len(at), size))
     for tap in range(4):
         result += weights[tap][:, None] * taps[start + tap]
@@ -107,21 +98,16 @@ def apply(image: np.ndarray, weights: np.ndarray | None, axis: int) -> np.ndarra
     return result
 
 
-def _fold(index: np.ndarray, size: int, *, reflect: bool) -> np.ndarray:
-    """Bring indices back into an axis: about the edge of the last voxel (reflect) or about its centre."""
-    if size == 1:
-        return np.zeros_like(index)
-    period = 2 * size if reflect else 2 * size - 2
-    index = index % period
-    return np.where(index < size, index, period - (1 if reflect else 0) - index)
+def _fold(index: np.ndarray, size: int) -> np.ndarray:
+    """Bring indices back into an axis, reflected about the edge of its first and its last voxel."""
+    index = index % (2 * size)
+    return np.where(index < size, index, 2 * size - 1 - index)
 
 
-def _filter_matrix(size: int, *, reflect: bool) -> np.ndarray:
+def _filter_matrix(size: int) -> np.ndarray:
     """Prefilter of one axis: each sample's impulse answer sqrt(3) * POLE ** distance, folded at the edges."""
-    if size == 1:
-        return np.ones((1, 1))  # as scipy, which does not filter an axis of one voxel
     result = np.zeros((size, size))
     rows = np.arange(size)
     for distance in range(-REACH, REACH + 1):
-        result[rows, _fold(rows + distance, size, reflect=reflect)] += POLE ** abs(distance)
+        result[rows, _fold(rows + distance, size)] += POLE ** abs(distance)
     return np.sqrt(3.0) * result

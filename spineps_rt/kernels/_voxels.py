@@ -119,15 +119,10 @@ def _match(flat: np.ndarray, at: int, before: int, row: int, out: np.ndarray) ->
 
     The slice before starts before voxels further back, which may be negative; row is the length of a row.
     """
-    here = flat[at:]
-    a, b, c, d = (
-        flat[at - before - row - 1 :],
-        flat[at - before - 1 :],
-        flat[at - before + row - 1 :],
-        flat[at - row - 1 :],
-    )
+    here, there = flat[at:], at - before
+    a, b, c = flat[there - row - 1 :], flat[there - 1 :], flat[there + row - 1 :]
+    d, e = flat[at - row - 1 :], flat[at - 1 :]
     a1, a2, b1, b2, c1, c2, d1, d2 = a[1:], a[2:], b[1:], b[2:], c[1:], c[2:], d[1:], d[2:]
-    e = flat[at - 1 :]
     kind = out.dtype.type
     for k in range(out.size):
         value = here[k]
@@ -191,6 +186,26 @@ def _join(parents: np.ndarray, a: int, b: int) -> int:
 
 
 @njit
+def _workspace(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Room for two padded slices with a rim before and behind, and for the patterns of one."""
+    rows, length = labels.shape[1], labels.shape[2]
+    slices = np.zeros(2 * (rows + 2) * (length + 1) + 2 * (length + 2), labels.dtype)
+    return slices, np.empty((rows, length + 1), np.uint16)
+
+
+@njit
+def _find_patterns(
+    labels: np.ndarray, merged: bool, i: int, slices: np.ndarray, patterns: np.ndarray
+) -> None:
+    """Write the patterns of slice i, after those of slice i - 1: slices keeps the last two in turn."""
+    rows, length = labels.shape[1], labels.shape[2]
+    size, rim = (rows + 2) * (length + 1), length + 2
+    half = (i % 2) * size
+    _copy_padded(labels[i], merged, slices[rim + half : rim + half + size])
+    _match(slices, rim + half + length + 1, 2 * half - size, length + 1, patterns.reshape(-1))
+
+
+@njit
 def _label_slab(
     labels: np.ndarray,
     merged: bool,
@@ -201,25 +216,14 @@ def _label_slab(
 ) -> int:
     """Label the slices of span as if there were no others; return the next unused label."""
     rows, length = labels.shape[1], labels.shape[2]
-    size = (rows + 2) * (length + 1)
-    both = np.zeros(2 * size + 2 * length + 4, labels.dtype)
-    near = np.empty(rows * (length + 1), np.uint16)
+    slices, patterns = _workspace(labels)
     flat = ids.reshape(-1)
-    rim = length + 2
     count = np.uint64(span[0] * rows * length + 1)
     for i in range(span[0], span[1]):
-        half = (i % 2) * size
-        _copy_padded(labels[i], merged, both[rim + half : rim + half + size])
-        _match(both, rim + half + length + 1, 2 * half - size, length + 1, near)
+        _find_patterns(labels, merged, i, slices, patterns)
         for j in range(rows):
-            count = _label_row(
-                near[j * (length + 1) : j * (length + 1) + length],
-                plan,
-                flat,
-                (i * rows + j) * length,
-                parents,
-                count,
-            )
+            start = (i * rows + j) * length
+            count = _label_row(patterns[j, :length], plan, flat, start, parents, count)
     return count
 
 
@@ -235,19 +239,13 @@ def _join_seam(
     """Join slice i with the one before."""
     table, back = plan
     rows, length = labels.shape[1], labels.shape[2]
-    size = (rows + 2) * (length + 1)
-    both = np.zeros(2 * size + 2 * length + 4, labels.dtype)
-    near = np.empty(rows * (length + 1), np.uint16)
+    slices, patterns = _workspace(labels)
     flat = ids.reshape(-1)
-    rim = length + 2
     for there in (i - 1, i):
-        half = (there % 2) * size
-        _copy_padded(labels[there], merged, both[rim + half : rim + half + size])
-    half = (i % 2) * size
-    _match(both, rim + half + length + 1, 2 * half - size, length + 1, near)
+        _find_patterns(labels, merged, there, slices, patterns)
     for j in range(rows):
         for k in range(length):
-            code = np.uint64(table[np.uint64(near[j * (length + 1) + k])])
+            code = np.uint64(table[np.uint64(patterns[j, k])])
             p = np.uint64((i * rows + j) * length + k)
             while code != 0:
                 other = flat[p - back[code & np.uint64(15)]]

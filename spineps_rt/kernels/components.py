@@ -7,7 +7,6 @@ import numpy as np
 from spineps_rt.kernels import _runs, _voxels
 from spineps_rt.kernels._arrays import check_connectivity, label_array, number_type
 from spineps_rt.kernels._threads import each, slabs
-from spineps_rt.kernels.relabel import look_up
 
 SHORT = 20
 """Mean length in voxels, background included, below which runs cost more than voxels one by one."""
@@ -48,40 +47,10 @@ def find_long_runs(labels: np.ndarray, *, merged: bool) -> _runs.Runs | None:
     return _runs.find_long(labels, merged=merged, shortest=SHORT if labels.size <= _voxels.MOST_VOXELS else 0)
 
 
-def rank(
-    labels: np.ndarray,
-    *,
-    keep: int | None = None,
-    minimum: int = 0,
-    connectivity: int = 26,
-    per_label: bool = True,
-) -> tuple[np.ndarray, int]:
-    """Number the connected components by decreasing size, as TPTBox ``np_filter_connected_components`` does.
-
-    Of components of one size the earlier in C order comes first.
-
-    Args:
-        labels: Label map, 3-D, bool or any integers.
-        keep: How many of the largest to keep; None keeps all.
-        minimum: Components of fewer voxels are dropped.
-        connectivity: 6, 18 or 26.
-        per_label: Keep so many of each label; else so many in all.
-
-    Returns:
-        uint32 array of the same shape, 0 where nothing was kept, and the number of components kept.
-
-    Raises:
-        ContractError: If the array is no 3-D label map or the connectivity is unknown.
-    """
-    found = _Components(label_array(labels), connectivity)
-    table, kept = found.ranks(keep=keep, minimum=minimum, per_label=per_label)
-    return found.paint(table), kept
-
-
 def keep_largest(
     labels: np.ndarray, k: int = 1, *, connectivity: int = 26, per_label: bool = True
 ) -> np.ndarray:
-    """Zero everything but the k largest components of each label.
+    """Zero everything but the k largest components of each label; of one size the earlier in C order stays.
 
     Args:
         labels: Label map, 3-D, bool or any integers.
@@ -96,8 +65,7 @@ def keep_largest(
         ContractError: If the array is no 3-D label map or the connectivity is unknown.
     """
     found = _Components(label_array(labels), connectivity)
-    table, _ = found.ranks(keep=k, minimum=0, per_label=per_label)
-    return found.select(table != 0, labels.dtype)
+    return found.select(found.largest(k, per_label=per_label), labels.dtype)
 
 
 def dust(labels: np.ndarray, minimum: int, *, connectivity: int = 26) -> np.ndarray:
@@ -140,27 +108,18 @@ class _Components:
             self.sizes = sizes.sum(axis=0)
         self.sizes[0] = 0
 
-    def ranks(self, *, keep: int | None, minimum: int, per_label: bool) -> tuple[np.ndarray, int]:
-        """Rank of each component, 1 for the largest, 0 where it is not kept; and how many are."""
+    def largest(self, k: int, *, per_label: bool) -> np.ndarray:
+        """Tell of each component whether it is among the k largest, bool (n + 1)."""
         order = 1 + np.argsort(-self.sizes[1:], kind="stable")
-        order = order[self.sizes[order] >= minimum]
-        if keep is not None and per_label:
-            by_label = np.argsort(self.owners[order], kind="stable")
-            values = self.owners[order][by_label]
-            place = np.empty(len(order), np.int64)
-            place[by_label] = np.arange(len(order)) - np.searchsorted(values, values)
-            order = order[place < keep]
-        elif keep is not None:
-            order = order[:keep]
-        table = np.zeros(len(self.sizes), np.uint32)
-        table[order] = np.arange(1, len(order) + 1)
-        return table, len(order)
-
-    def paint(self, table: np.ndarray) -> np.ndarray:
-        """Map of table[component]."""
-        if self.runs is None:
-            return look_up(self.numbers, table)
-        return _runs.paint(self.runs, table[self.numbers])
+        if per_label:
+            order = order[np.argsort(self.owners[order], kind="stable")]
+            values = self.owners[order]
+            order = order[np.arange(len(order)) - np.searchsorted(values, values) < k]
+        else:
+            order = order[:k]
+        kept = np.zeros(len(self.sizes), np.bool_)
+        kept[order] = True
+        return kept
 
     def select(self, kept: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Map of the labels of the components that are kept."""

@@ -16,7 +16,7 @@ from numba import cuda
 from spineps_rt.kernels import _rules
 
 _THREADS = 256
-Place = tuple[tuple[int, int, int], tuple[bool, bool, bool]]
+Place = tuple[tuple[int, ...], tuple[bool, ...]]
 """A tile's first voxel, and which of its axes are turned round for the network."""
 _mirrored = cuda.jit(device=True)(_rules.mirrored)
 _added = cuda.jit(device=True)(_rules.added)
@@ -45,7 +45,7 @@ def gather_tile(volume: Any, place: Place, scale: tuple[float, float], tile: Any
 @cuda.jit
 def _gather_tile(
     volume: Any,
-    start: tuple[int, int, int],
+    start: tuple[int, ...],
     turn: tuple[bool, bool, bool],
     mean: float,
     deviation: float,
@@ -83,7 +83,7 @@ def _accumulate(
     total: Any,
     logits: Any,
     weights: Any,
-    start: tuple[int, int, int],
+    start: tuple[int, ...],
     turn: tuple[bool, bool, bool],
     bad: Any,
 ) -> None:
@@ -102,7 +102,7 @@ def _accumulate(
 
 
 def finalise(
-    total: Any, classes: Any, low: tuple[int, int, int], high: tuple[int, int, int], *, stream: Any = 0
+    total: Any, classes: Any, low: tuple[int, ...], high: tuple[int, ...], *, stream: Any = 0
 ) -> None:
     """Give every voxel of a box its class and clear its sums, as :func:`spineps_rt.kernels.stitch.finalise`.
 
@@ -118,7 +118,7 @@ def finalise(
 
 
 @cuda.jit
-def _finalise(total: Any, classes: Any, low: tuple[int, int, int], high: tuple[int, int, int]) -> None:
+def _finalise(total: Any, classes: Any, low: tuple[int, ...], high: tuple[int, ...]) -> None:
     n: int = cuda.grid(1)  # type: ignore[call-arg]
     size1, size2 = high[1] - low[1], high[2] - low[2]
     i, j, z = low[0] + n // (size1 * size2), low[1] + n // size2 % size1, low[2] + n % size2

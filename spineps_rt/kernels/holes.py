@@ -9,7 +9,8 @@ import numpy as np
 from spineps_rt.kernels import _runs, components
 from spineps_rt.kernels._arrays import label_array
 from spineps_rt.kernels._jit import njit
-from spineps_rt.kernels.statistics import Box, nonzero_box, region_statistics
+from spineps_rt.kernels.boxes import Box
+from spineps_rt.kernels.statistics import nonzero_box, region_statistics
 
 
 def fill_holes(labels: np.ndarray, ids: Iterable[int] | None = None) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Resample volumes as ``scipy.ndimage.affine_transform`` does: cubic splines for images, nearest for labels.
 
 SPINEPS 2.1.3 resamples with TPTBox, which hands scipy the matrix and offset that lead from output voxels to
-input voxels, mode "nearest" unless told otherwise, order 3 for images and 0 for masks. Where the axes stay
+input voxels, mode "nearest" (edges continue), order 3 for images and 0 for masks. Where the axes stay
 parallel, prefilter and interpolation are one matrix an axis, which three small products apply; where the
 grids are oblique, the image is prefiltered in the same way and 64 coefficients are gathered for each voxel.
 """
@@ -22,103 +22,78 @@ PARALLEL = 1e-7
 
 
 def affine_cubic(
-    image: np.ndarray,
-    matrix: np.ndarray,
-    offset: np.ndarray,
-    output_shape: Sequence[int],
-    *,
-    mode: str = "nearest",
-    cval: float = 0.0,
+    image: np.ndarray, matrix: np.ndarray, offset: np.ndarray, output_shape: Sequence[int]
 ) -> np.ndarray:
     """Interpolate an image with cubic B-splines, prefilter included.
 
-    Equals ``scipy.ndimage.affine_transform(image, matrix, offset, output_shape, order=3, mode=mode,
-    cval=cval)`` to float32 rounding.
+    Equals ``scipy.ndimage.affine_transform(image, matrix, offset, output_shape, order=3, mode="nearest")``
+    to float32 rounding, scipy's padding by 12 voxels included.
 
     Args:
         image: 3-D, any numbers; converted to float32.
         matrix: (3, 3), output voxel -> input voxel.
         offset: (3,), input voxel of output voxel 0, 0, 0.
         output_shape: Shape of the result.
-        mode: "nearest" (edges continue, scipy's padding by 12 voxels included) or "constant".
-        cval: Value outside the input with mode "constant".
 
     Returns:
         float32 array of the output shape.
 
     Raises:
-        ContractError: If a shape is wrong, the image is empty, or the mode is unknown.
+        ContractError: If a shape is wrong or the image is empty.
     """
     image = np.asarray(image, dtype=np.float32)
-    matrix, offset, shape = _checked(image, matrix, offset, output_shape, mode)
+    matrix, offset, shape = _checked(image, matrix, offset, output_shape)
     axes = _parallel_axes(matrix, shape, tolerance=PARALLEL)
     if axes is None:
-        return _oblique_cubic(image, (matrix, offset), shape, mode, cval)
+        return _oblique_cubic(image, matrix, offset, shape)
     result = np.ascontiguousarray(image.transpose(axes))
-    outside = []
     # the axis that shrinks most goes first, so that the others have less to do
     for axis in np.argsort([shape[a] / result.shape[a] for a in range(3)]):
         at = offset[axes[axis]] + matrix[axes[axis], axis] * np.arange(shape[axis])
-        outside.append((axis, _splines.outside(at, result.shape[axis]) if mode == "constant" else None))
-        result = _splines.apply(result, _splines.matrix(at, result.shape[axis], mode), int(axis))
-    for axis, rows in outside:
-        if rows is not None and rows.any():
-            result[(slice(None),) * int(axis) + (rows,)] = cval
+        result = _splines.apply(result, _splines.matrix(at, result.shape[axis]), int(axis))
     return result
 
 
 def affine_nearest(
-    labels: np.ndarray,
-    matrix: np.ndarray,
-    offset: np.ndarray,
-    output_shape: Sequence[int],
-    *,
-    mode: str = "nearest",
-    cval: int = 0,
+    labels: np.ndarray, matrix: np.ndarray, offset: np.ndarray, output_shape: Sequence[int]
 ) -> np.ndarray:
     """Take for each output voxel the nearest input voxel.
 
-    Equals ``scipy.ndimage.affine_transform(labels, matrix, offset, output_shape, order=0, mode=mode,
-    cval=cval)`` exactly: coordinates are summed in scipy's order and halves are rounded up.
+    Equals ``scipy.ndimage.affine_transform(labels, matrix, offset, output_shape, order=0, mode="nearest")``
+    exactly: coordinates are summed in scipy's order and halves are rounded up.
 
     Args:
         labels: 3-D, any type.
         matrix: (3, 3), output voxel -> input voxel.
         offset: (3,), input voxel of output voxel 0, 0, 0.
         output_shape: Shape of the result.
-        mode: "nearest" (edges continue) or "constant".
-        cval: Value outside the input with mode "constant".
 
     Returns:
         Array of the output shape and the input's type.
 
     Raises:
-        ContractError: If a shape is wrong, the input is empty, or the mode is unknown.
+        ContractError: If a shape is wrong or the input is empty.
     """
     labels = np.asarray(labels)
-    matrix, offset, shape = _checked(labels, matrix, offset, output_shape, mode)
+    matrix, offset, shape = _checked(labels, matrix, offset, output_shape)
     axes = _parallel_axes(matrix, shape, tolerance=0.0)
     if axes is None:
-        result = np.full(shape, cval, labels.dtype)
+        result = np.empty(shape, labels.dtype)
         source = np.ascontiguousarray(labels)
         spans = slabs(shape[0], result.size)
-        each(_gather_nearest, [(source, matrix, offset, mode == "nearest", result, s) for s in spans])
+        each(_gather_nearest, [(source, matrix, offset, result, span) for span in spans])
         return result
     result = labels.transpose(axes)
     for axis in range(3):
         at = offset[axes[axis]] + matrix[axes[axis], axis] * np.arange(shape[axis])
-        size = result.shape[axis]
-        index = np.floor(np.clip(at, 0, size - 1) + 0.5).astype(np.int64)
-        outside = _splines.outside(at, size)
+        index = np.floor(np.clip(at, 0, result.shape[axis] - 1) + 0.5).astype(np.int64)
         result = np.take(result, index, axis=axis)
-        if mode == "constant" and outside.any():
-            result[(slice(None),) * axis + (outside,)] = cval
     return np.ascontiguousarray(result)
 
 
 def _checked(
-    image: np.ndarray, matrix: np.ndarray, offset: np.ndarray, output_shape: Sequence[int], mode: str
-) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int]]:
+    image: np.ndarray, matrix: np.ndarray, offset: np.ndarray, output_shape: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
     """Matrix, offset and shape in their types, or an error."""
     matrix, offset = np.ascontiguousarray(matrix, np.float64), np.ascontiguousarray(offset, np.float64)
     if image.ndim != 3 or matrix.shape != (3, 3) or offset.shape != (3,) or len(output_shape) != 3:
@@ -128,48 +103,34 @@ def _checked(
         )
     if image.size == 0:
         raise ContractError(f"Got an image of shape {image.shape}; there is nothing to interpolate.")
-    if mode not in _splines.PADDING:
-        raise ContractError(f'Got mode "{mode}"; it must be "nearest" or "constant".')
-    p, i, r = (int(size) for size in output_shape)
-    return matrix, offset, (p, i, r)
+    return matrix, offset, tuple(int(size) for size in output_shape)
 
 
-def _parallel_axes(
-    matrix: np.ndarray, shape: tuple[int, int, int], *, tolerance: float
-) -> tuple[int, int, int] | None:
+def _parallel_axes(matrix: np.ndarray, shape: tuple[int, ...], *, tolerance: float) -> tuple[int, ...] | None:
     """Input axis of each output axis if every axis of one grid is parallel to one of the other, else None."""
     drift = np.abs(matrix) * (np.maximum(shape, 2) - 1)
     used = drift > tolerance
     axes = tuple(int(a) for a in np.argmax(drift, axis=0))
     if used.sum() != 3 or sorted(axes) != [0, 1, 2] or not all(used[a, i] for i, a in enumerate(axes)):
         return None
-    return (axes[0], axes[1], axes[2])
+    return axes
 
 
 def _oblique_cubic(
-    image: np.ndarray,
-    grid: tuple[np.ndarray, np.ndarray],
-    shape: tuple[int, int, int],
-    mode: str,
-    cval: float,
+    image: np.ndarray, matrix: np.ndarray, offset: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Prefilter along every axis, then gather; grid is matrix and offset."""
+    """Prefilter along every axis, then gather."""
     coefficients = image
     for axis in range(3):
-        size = image.shape[axis]
-        coefficients = _splines.apply(coefficients, _splines.prefilter(size, mode), axis)
-    result = np.full(shape, cval, np.float32)
-    pad = _splines.PADDING[mode]
+        coefficients = _splines.apply(coefficients, _splines.prefilter(image.shape[axis]), axis)
+    result = np.empty(shape, np.float32)
     spans = slabs(shape[0], result.size * 16)
-    each(
-        _gather_cubic,
-        [(coefficients, grid[0], grid[1], (pad, mode == "nearest"), result, s) for s in spans],
-    )
+    each(_gather_cubic, [(coefficients, matrix, offset, result, span) for span in spans])
     return result
 
 
 @njit
-def _locate(matrix: np.ndarray, offset: np.ndarray, voxel: tuple[int, int, int], out: np.ndarray) -> None:
+def _locate(matrix: np.ndarray, offset: np.ndarray, voxel: tuple[int, ...], out: np.ndarray) -> None:
     """Input coordinate of an output voxel, summed from left to right as scipy sums it."""
     for h in range(3):
         out[h] = ((offset[h] + voxel[0] * matrix[h, 0]) + voxel[1] * matrix[h, 1]) + voxel[2] * matrix[h, 2]
@@ -177,53 +138,33 @@ def _locate(matrix: np.ndarray, offset: np.ndarray, voxel: tuple[int, int, int],
 
 @njit
 def _gather_nearest(
-    labels: np.ndarray,
-    matrix: np.ndarray,
-    offset: np.ndarray,
-    clamp: bool,
-    out: np.ndarray,
-    span: tuple[int, int],
+    labels: np.ndarray, matrix: np.ndarray, offset: np.ndarray, out: np.ndarray, span: tuple[int, int]
 ) -> None:
-    """Fill the slices of span; voxels outside keep what they hold unless coordinates are clamped."""
+    """Fill the slices of span."""
     at, index = np.empty(3), np.empty(3, np.int64)
     for i in range(span[0], span[1]):
         for j in range(out.shape[1]):
             for k in range(out.shape[2]):
                 _locate(matrix, offset, (i, j, k), at)
-                inside = True
                 for h in range(3):
-                    last = labels.shape[h] - 1
-                    inside = inside and 0 <= at[h] <= last
-                    index[h] = int(np.floor(min(max(at[h], 0.0), last) + 0.5))
-                if clamp or inside:
-                    out[i, j, k] = labels[index[0], index[1], index[2]]
+                    index[h] = int(np.floor(min(max(at[h], 0.0), labels.shape[h] - 1) + 0.5))
+                out[i, j, k] = labels[index[0], index[1], index[2]]
 
 
 @njit
 def _gather_cubic(
-    coefficients: np.ndarray,
-    matrix: np.ndarray,
-    offset: np.ndarray,
-    edge: tuple[int, bool],
-    out: np.ndarray,
-    span: tuple[int, int],
+    coefficients: np.ndarray, matrix: np.ndarray, offset: np.ndarray, out: np.ndarray, span: tuple[int, int]
 ) -> None:
-    """Fill the slices of span from coefficients; edge is (padding, whether to clamp)."""
-    pad, clamp = edge
+    """Fill the slices of span from coefficients, of which there are three more than padded samples."""
     at, weights, start = np.empty(3), np.empty((3, 4)), np.empty(3, np.int64)
     for i in range(span[0], span[1]):
         for j in range(out.shape[1]):
             for k in range(out.shape[2]):
                 _locate(matrix, offset, (i, j, k), at)
-                inside = True
                 for h in range(3):
-                    last = coefficients.shape[h] - 4 - 2 * pad
-                    inside = inside and 0 <= at[h] <= last
-                    place = min(max(at[h] + pad, 0.0), last + 2.0 * pad)
+                    place = min(max(at[h] + _splines.PADDING, 0.0), coefficients.shape[h] - 4.0)
                     start[h] = int(np.floor(place))
                     _splines.weigh(place - start[h], weights[h])
-                if not (clamp or inside):
-                    continue
                 total = 0.0
                 for a in range(4):
                     for b in range(4):

@@ -10,8 +10,8 @@ from spineps_rt.errors import ContractError
 from spineps_rt.kernels._arrays import label_array, same_shape
 from spineps_rt.kernels._jit import njit
 from spineps_rt.kernels._threads import each, slabs
+from spineps_rt.kernels.boxes import Box
 
-Box = tuple[slice, slice, slice]
 LARGEST_TABLE = 1 << 27
 """Entries that a table may have (1 GiB)."""
 
@@ -42,9 +42,7 @@ class RegionStatistics:
         Returns:
             One slice an axis.
         """
-        p, i, r = ((int(a), int(b)) for a, b in self.boxes[label])
-        low = [max(axis[0] - margin, 0) for axis in (p, i, r)]
-        return (slice(low[0], p[1] + margin), slice(low[1], i[1] + margin), slice(low[2], r[1] + margin))
+        return tuple(slice(max(int(a) - margin, 0), int(b) + margin) for a, b in self.boxes[label])
 
 
 @njit
@@ -160,18 +158,16 @@ def nonzero_box(labels: np.ndarray, *, margin: int = 0) -> Box | None:
         ContractError: If the array is no 3-D label map.
     """
     labels = label_array(labels)
-    empty = np.array([[2**31, 0]] * 3, np.int64)
-    parts = [(labels, empty.copy(), span) for span in slabs(labels.shape[0], labels.size)]
-    each(_nonzero_box, parts)
-    low = np.min([empty[:, 0], *(p[1][:, 0] for p in parts)], axis=0)
-    high = np.max([empty[:, 1], *(p[1][:, 1] for p in parts)], axis=0)
+    spans = slabs(labels.shape[0], labels.size)
+    boxes = np.tile(np.array([2**31, 0], np.int64), (len(spans), 3, 1))
+    each(_nonzero_box, [(labels, box, span) for box, span in zip(boxes, spans)])
+    low, high = boxes[:, :, 0].min(axis=0, initial=2**31), boxes[:, :, 1].max(axis=0, initial=0)
     if high[0] == 0:
         return None
-    p, i, r = (
+    return tuple(
         slice(max(int(a) - margin, 0), min(int(b) + margin, size))
         for a, b, size in zip(low, high, labels.shape)
     )
-    return (p, i, r)
 
 
 @njit
@@ -209,6 +205,6 @@ def joint_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             f"Labels up to {shape[0] - 1} and {shape[1] - 1} need a huge table. Renumber them."
         )
     spans = slabs(a.shape[0], a.size) if shape[0] * shape[1] < 1 << 18 else [(0, a.shape[0])]
-    parts = [(a[s:e].ravel(), b[s:e].ravel(), np.zeros(shape, np.int64)) for s, e in spans]
-    each(_count_pairs, parts)
-    return sum((part[2] for part in parts), np.zeros(shape, np.int64))
+    tables = np.zeros((len(spans), *shape), np.int64)
+    each(_count_pairs, [(a[s:e].ravel(), b[s:e].ravel(), t) for (s, e), t in zip(spans, tables)])
+    return tables.sum(axis=0)

@@ -13,9 +13,7 @@ CHUNK = 2048
 _added, _beats = njit(_rules.added), njit(_rules.beats)
 
 
-def accumulate(
-    total: np.ndarray, logits: np.ndarray, weights: np.ndarray, start: tuple[int, int, int]
-) -> None:
+def accumulate(total: np.ndarray, logits: np.ndarray, weights: np.ndarray, start: tuple[int, ...]) -> None:
     """Add one tile's weighted logits.
 
     Args:
@@ -34,7 +32,7 @@ def _accumulate_part(
     total: np.ndarray,
     logits: np.ndarray,
     weights: np.ndarray,
-    start: tuple[int, int, int],
+    start: tuple[int, ...],
     span: tuple[int, int],
 ) -> None:
     """Add the rows of span, class by class; half floats are widened a class at a time."""
@@ -46,9 +44,7 @@ def _accumulate_part(
 
 
 @njit
-def _accumulate(
-    total: np.ndarray, logits: np.ndarray, weights: np.ndarray, start: tuple[int, int, int]
-) -> None:
+def _accumulate(total: np.ndarray, logits: np.ndarray, weights: np.ndarray, start: tuple[int, ...]) -> None:
     """Add one class of one tile; where rows of the tile are rows of the sums, many rows go at once."""
     size0, size1, size2 = logits.shape
     length = total.shape[2]
@@ -68,9 +64,7 @@ def _accumulate(
             y += rows
 
 
-def finalise(
-    total: np.ndarray, classes: np.ndarray, low: tuple[int, int, int], high: tuple[int, int, int]
-) -> None:
+def finalise(total: np.ndarray, classes: np.ndarray, low: tuple[int, ...], high: tuple[int, ...]) -> None:
     """Give every voxel of a box its class and clear its sums.
 
     Args:

@@ -28,6 +28,8 @@ class Cut:
     """uint16 (rows, columns)."""
     spacing: tuple[float, float]
     """Millimetres per row and per column."""
+    corner: tuple[int, int] = (0, 0)
+    """First row and column that are left of the whole cut."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,13 @@ class Centreline:
     """float64 (I,): position along axis 0 for each row."""
     right: np.ndarray
     """float64 (I,): position along axis 2 for each row."""
-    vertebrae: dict[int, tuple[float, float, float]]
+    vertebrae: dict[int, tuple[float, ...]]
     """Instance id -> centre of its body in voxels (P, I, R); of all its voxels where it has no body."""
 
 
-def _centres(labels: np.ndarray) -> dict[int, tuple[float, float, float]]:
+def _centres(labels: np.ndarray) -> dict[int, tuple[float, ...]]:
     found = region_statistics(labels)
-    return {v: tuple(float(x) for x in found.centroids[v]) for v in found.present}  # type: ignore[misc]
+    return {v: tuple(found.centroids[v].tolist()) for v in found.present}
 
 
 def find_centreline(semantic: np.ndarray, instances: np.ndarray, *, spacing: float) -> Centreline:
@@ -79,11 +81,11 @@ def _smooth(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def cut_along(
-    volumes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    volumes: tuple[np.ndarray, ...],
     centres: np.ndarray,
     *,
     axis: int,
-    spacing: tuple[float, float, float],
+    spacing: tuple[float, ...],
 ) -> Cut:
     """Sample image and masks at ``centres[i]`` along ``axis`` for every row ``i``.
 

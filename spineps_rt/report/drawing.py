@@ -134,18 +134,16 @@ def _paint(present: np.ndarray, colour: Callable[[int], RGB]) -> np.ndarray:
 
 
 def _write(
-    draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, *, size: int, anchor: str
+    draw: ImageDraw.ImageDraw,
+    place: tuple[float, float],
+    text: str,
+    *,
+    size: int,
+    anchor: str,
+    fill: RGB = (255, 255, 255),
 ) -> None:
-    outline = max(2, size // 8)
-    draw.text(
-        place,
-        text,
-        anchor=anchor,
-        font=font(size),
-        fill=(255, 255, 255),
-        stroke_width=outline,
-        stroke_fill=(0, 0, 0),
-    )
+    width = max(2, size // 8)
+    draw.text(place, text, fill, font(size), anchor, stroke_width=width, stroke_fill=(0, 0, 0))
 
 
 def write_names(panel: Image.Image, names: list[Name], *, size: int) -> None:
@@ -181,9 +179,7 @@ def write_marks(panel: Image.Image, left: str, right: str) -> None:
         (left, 6, low, "ld"),
         (right, width - 6, low, "rd"),
     ):
-        draw.text(
-            (x, y), text, anchor=anchor, font=font(17), fill=MARK, stroke_width=2, stroke_fill=(0, 0, 0)
-        )
+        _write(draw, (x, y), text, size=17, anchor=anchor, fill=MARK)
 
 
 def write_scale(panel: Image.Image, pixels_per_mm: float) -> None:
@@ -195,4 +191,4 @@ def write_scale(panel: Image.Image, pixels_per_mm: float) -> None:
     draw.line([(10, 14), (10 + length, 14)], fill=MARK, width=2)
     for x in (10, 10 + length):
         draw.line([(x, 10), (x, 18)], fill=MARK, width=2)
-    draw.text((10, 22), "5 cm", font=font(15), fill=MARK, stroke_width=2, stroke_fill=(0, 0, 0))
+    _write(draw, (10, 22), "5 cm", size=15, anchor="la", fill=MARK)

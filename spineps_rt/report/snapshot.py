@@ -14,7 +14,7 @@ from spineps_rt.kernels._threads import each
 from spineps_rt.kernels.statistics import nonzero_box
 from spineps_rt.labels import ENDPLATE_STRUCTURES, STRUCTURES, VERTEBRAE
 from spineps_rt.report.colours import RGB, instance_colour, structure_colour
-from spineps_rt.report.cuts import Centreline, Cut, cut_along, find_centreline
+from spineps_rt.report.cuts import Cut, cut_along, find_centreline
 from spineps_rt.report.drawing import (
     BACKGROUND,
     FAINT,
@@ -70,27 +70,26 @@ def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, capti
     spacing = views[0].spacing
     arrays = tuple(volume.array for volume in views)
     line = find_centreline(arrays[1], arrays[2], spacing=spacing[1])
-    sagittal = cut_along(arrays, line.right, axis=2, spacing=spacing)  # type: ignore[arg-type]
-    coronal = cut_along(arrays, line.posterior, axis=0, spacing=spacing)  # type: ignore[arg-type]
+    sagittal = cut_along(arrays, line.right, axis=2, spacing=spacing)
+    coronal = cut_along(arrays, line.posterior, axis=0, spacing=spacing)
     rows = _span(_rows(arrays[1], arrays[2]), arrays[1].shape[1], spacing[1], (_ABOVE_MM, _ABOVE_MM))
     side = _window(sagittal, rows, (_FRONT_MM, _BACK_MM))
     front = _window(coronal, rows, (_BESIDE_MM, _BESIDE_MM))
     height = (rows.stop - rows.start) * spacing[1]
     scale = min(max(_HEIGHT / height, min(_TALLEST / height, _LEAST_SCALE)), _MOST_SCALE)
-    names = _places(line, arrays[2].shape[2])
-    window = _brightness(side.cut.image)
+    window, last = _brightness(side.image), arrays[2].shape[2] - 1
     panels = []
-    for view, places, plane, sides in (
-        (side, names[0], "sagittal", "AP"),
-        (front, names[1], "coronal", "RL"),
+    for cut, places, plane, sides in (
+        (side, {v: (i, p) for v, (p, i, _) in line.vertebrae.items()}, "sagittal", "AP"),
+        (front, {v: (i, last - r) for v, (_, i, r) in line.vertebrae.items()}, "coronal", "RL"),
     ):
         labelled = {caption.names.get(v, "?"): (v, place) for v, place in places.items()}
-        row = _row(view, labelled, scale=scale, window=window)
+        row = _row(cut, labelled, scale=scale, window=window)
         for panel in row:
             write_marks(panel, *sides)
         panels += list(zip((plane, "vertebrae", "structures"), row))
     write_scale(panels[0][1], scale)
-    page = _page(panels, caption, np.union1d(side.cut.semantic, front.cut.semantic))
+    page = _page(panels, caption, np.union1d(side.semantic, front.semantic))
     stream = io.BytesIO()
     page.save(stream, format="PNG", compress_level=2)
     return stream.getvalue()
@@ -102,15 +101,6 @@ def _rows(*masks: np.ndarray) -> slice | None:
     return slice(min(s.start for s in found), max(s.stop for s in found)) if found else None
 
 
-@dataclass(frozen=True)
-class _View:
-    """A cut, cropped, with the row and column where the crop starts."""
-
-    cut: Cut
-    top: int
-    left: int
-
-
 def _span(found: slice | None, length: int, spacing: float, margins: tuple[float, float]) -> slice:
     """Widen a range by margins in mm, within an axis of ``length`` voxels; None is the whole axis."""
     if found is None:
@@ -119,50 +109,35 @@ def _span(found: slice | None, length: int, spacing: float, margins: tuple[float
     return slice(max(found.start - before, 0), min(found.stop + after, length))
 
 
-def _window(cut: Cut, rows: slice, margins: tuple[float, float]) -> _View:
+def _window(cut: Cut, rows: slice, margins: tuple[float, float]) -> Cut:
     shown = np.flatnonzero(np.any(cut.semantic[rows] | cut.instances[rows], axis=0))
     found = slice(int(shown[0]), int(shown[-1]) + 1) if len(shown) else None
     columns = _span(found, cut.semantic.shape[1], cut.spacing[1], margins)
-    part = replace(
+    return replace(
         cut,
         image=cut.image[rows, columns],
         semantic=cut.semantic[rows, columns],
         instances=cut.instances[rows, columns],
+        corner=(rows.start, columns.start),
     )
-    return _View(part, rows.start, columns.start)
-
-
-def _places(
-    line: Centreline, width: int
-) -> tuple[dict[int, tuple[float, float]], dict[int, tuple[float, float]]]:
-    """Row and column of each vertebra's name in the sagittal and in the coronal cut."""
-    sagittal = {v: (i, p) for v, (p, i, _) in line.vertebrae.items()}
-    coronal = {v: (i, width - 1 - r) for v, (_, i, r) in line.vertebrae.items()}
-    return sagittal, coronal
 
 
 def _row(
-    view: _View,
+    cut: Cut,
     places: dict[str, tuple[int, tuple[float, float]]],
     *,
     scale: float,
     window: tuple[float, float],
 ) -> list[Image.Image]:
     """Image alone, vertebrae over it, structures over it."""
-    cut = view.cut
     height, width = (max(8, round(n * mm * scale)) for n, mm in zip(cut.image.shape, cut.spacing))
     plain = grey_panel(cut, window, (width, height))
     vertebrae, structures = each(
         overlay, [(plain, cut.instances, instance_colour), (plain, cut.semantic, structure_colour)]
     )
-    pixel = cut.spacing[0] * scale, cut.spacing[1] * scale
+    pixel, (top, left) = (cut.spacing[0] * scale, cut.spacing[1] * scale), cut.corner
     names = [
-        Name(
-            name,
-            (column + 0.5 - view.left) * pixel[1],
-            (row + 0.5 - view.top) * pixel[0],
-            instance_colour(v),
-        )
+        Name(name, (column + 0.5 - left) * pixel[1], (row + 0.5 - top) * pixel[0], instance_colour(v))
         for name, (v, (row, column)) in places.items()
         if (cut.instances == v).any()
     ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
-from spineps_rt.kernels.statistics import Box
-from spineps_rt.stages.cutouts import CLASSES, Prediction, Predictions
+from spineps_rt.kernels.boxes import meet, within
+from spineps_rt.stages.cutouts import Prediction, Predictions
 
 SAME_VERTEBRA_DICE = 0.3
 REACH = 2
@@ -23,18 +25,6 @@ def dice(a: Prediction, b: Prediction) -> float:
         return 0.0
     common = np.count_nonzero(a.mask[within(a.box, window)] & b.mask[within(b.box, window)])
     return (2.0 * int(common)) / (a.size + b.size)
-
-
-def meet(a: Box, b: Box) -> Box | None:
-    """Intersect two boxes; None where they are apart."""
-    p, i, r = (slice(max(x.start, y.start), min(x.stop, y.stop)) for x, y in zip(a, b))
-    return None if p.start >= p.stop or i.start >= i.stop or r.start >= r.stop else (p, i, r)
-
-
-def within(outer: Box, box: Box) -> Box:
-    """Express a box in the coordinates of another that holds it."""
-    p, i, r = (slice(b.start - o.start, b.stop - o.start) for o, b in zip(outer, box))
-    return p, i, r
 
 
 def couples(predictions: Predictions) -> dict[Couple, float]:
@@ -59,16 +49,12 @@ def couples(predictions: Predictions) -> dict[Couple, float]:
 
 def _dice_table(predictions: Predictions) -> dict[Member, dict[Member, float]]:
     """Dice of every prediction with those of the centres nearby, in the order of centre and class."""
-    table: dict[Member, dict[Member, float]] = {member: {} for member in sorted(predictions)}
-    for anchor, row in table.items():
-        for centre in range(anchor[0] - REACH, anchor[0] + REACH + 1):
-            for partner in ((centre, value) for value in range(CLASSES)):
-                if centre == anchor[0] or partner not in table:
-                    continue
-                mirrored = table[partner].get(anchor)
-                row[partner] = (
-                    dice(predictions[anchor], predictions[partner]) if mirrored is None else mirrored
-                )
+    members = sorted(predictions)
+    table: dict[Member, dict[Member, float]] = {member: {} for member in members}
+    for first, second in combinations(members, 2):
+        if 0 < second[0] - first[0] <= REACH:
+            agreement = dice(predictions[first], predictions[second])
+            table[first][second] = table[second][first] = agreement
     return table
 
 

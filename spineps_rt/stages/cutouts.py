@@ -9,7 +9,7 @@ import numpy as np
 
 from spineps_rt.errors import ContractError
 from spineps_rt.kernels import components, statistics
-from spineps_rt.kernels.statistics import Box
+from spineps_rt.kernels.boxes import Box, overlap
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """Cutouts uint8 (N, P, I, R), labels 0 to 9 -> classes, same shape: 0 none, 1 above, 2 centre, 3 below."""
@@ -26,7 +26,7 @@ class Window(NamedTuple):
 
     inside: Box
     place: Box
-    centre: tuple[int, int, int]
+    centre: tuple[int, ...]
 
 
 class Prediction(NamedTuple):
@@ -41,7 +41,7 @@ Predictions = dict[tuple[int, int], Prediction]
 """(index of the centre, class - 1) -> prediction; classes that a cutout does not show are missing."""
 
 
-def place_window(labels: np.ndarray, centre: np.ndarray, size: tuple[int, int, int]) -> tuple[Window, bool]:
+def place_window(labels: np.ndarray, centre: np.ndarray, size: tuple[int, ...]) -> tuple[Window, bool]:
     """Centre a window of fixed size on a body (SPINEPS 2.1.3 ``collect_vertebra_predictions``).
 
     Args:
@@ -58,15 +58,11 @@ def place_window(labels: np.ndarray, centre: np.ndarray, size: tuple[int, int, i
         row += STEP_DOWN
     met = row < labels.shape[1]
     middle = (p, int(row if met else centre[1]), r)
-    inside, place = [], []
-    for position, half, length in zip(middle, (s // 2 for s in size), labels.shape):
-        start, stop = max(position - half, 0), min(position + half, length)
-        inside.append(slice(start, stop))
-        place.append(slice(start - position + half, stop - position + half))
-    return Window((inside[0], inside[1], inside[2]), (place[0], place[1], place[2]), middle), met
+    first = [position - side // 2 for position, side in zip(middle, size)]
+    return Window(*overlap(first, size, labels.shape), middle), met
 
 
-def first_voxels(windows: list[Window], size: tuple[int, int, int]) -> np.ndarray:
+def first_voxels(windows: list[Window], size: tuple[int, ...]) -> np.ndarray:
     """First voxel of every window in the volume, int64 (N, 3); negative where padding comes before it."""
     return np.array([window.centre for window in windows], np.int64).reshape(-1, 3) - np.array(size) // 2
 
@@ -96,14 +92,12 @@ def collect(
             box = regions.box(value)
             moved = tuple(slice(b.start + w.start, b.stop + w.start) for b, w in zip(box, window.inside))
             mask = classes[box] == value
-            predictions[index, value - 1] = Prediction(
-                (moved[0], moved[1], moved[2]), mask, int(regions.sizes[value])
-            )
+            predictions[index, value - 1] = Prediction(moved, mask, int(regions.sizes[value]))
     return predictions, blank
 
 
 def ask(
-    labels: np.ndarray, windows: list[Window], predict: Predict, *, size: tuple[int, int, int], batch: int
+    labels: np.ndarray, windows: list[Window], predict: Predict, *, size: tuple[int, ...], batch: int
 ) -> Iterator[np.ndarray]:
     """Run the network on every window, a few at a time.
 

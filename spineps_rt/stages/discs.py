@@ -36,10 +36,8 @@ def attach_discs(
     ids, centres = _components(semantic, (labels.DISC,))
     if not centres:
         return instances.copy(), []
-    mapping, known = {}, _with_body(heights) if above_first else heights
-    for component, height in centres.items():
-        owner = min(known) - 1 if height < min(known.values()) else _above(known, height)
-        mapping[component] = labels.DISC_OFFSET + owner if owner else 0
+    known = _with_body(heights) if above_first else heights
+    mapping = _owned(centres, known, labels.DISC_OFFSET, above_first=True)
     counts = Counter(mapping.values())
     notes = []
     for vertebra in heights:
@@ -76,11 +74,7 @@ def attach_plates(
         superior = statistics.joint_counts(ids, semantic)[:, labels.ENDPLATE_SUPERIOR] > 0
         mapping = {c: _below(known, h) if superior[c] else _above(known, h) for c, h in centres.items()}
         return _written(instances, ids, mapping)
-    mapping = {}
-    for component, height in centres.items():
-        higher = above_first and height < min(known.values())
-        owner = min(known) - 1 if higher else _above(known, height)
-        mapping[component] = labels.ENDPLATE_OFFSET + owner if owner else 0
+    mapping = _owned(centres, known, labels.ENDPLATE_OFFSET, above_first=above_first)
     return _written(instances, ids, mapping)
 
 
@@ -125,18 +119,25 @@ def _components(semantic: np.ndarray, wanted: tuple[int, ...]) -> tuple[np.ndarr
     return ids, {i: float(regions.centroids[i, 1]) for i in regions.present}
 
 
+def _owned(
+    centres: dict[int, float], heights: dict[int, float], offset: int, *, above_first: bool
+) -> dict[int, int]:
+    """Component -> offset plus the instance above it; with above_first one above all gets the id before."""
+    first = min(heights.values()) if above_first else NOWHERE
+    owners = {c: min(heights) - 1 if h < first else _above(heights, h) for c, h in centres.items()}
+    return {c: offset + owner if owner else 0 for c, owner in owners.items()}
+
+
 def _above(heights: dict[int, float], height: float) -> int:
     """Instance whose body is the nearest strictly above a height; the topmost if none is."""
-    higher = [h for h in heights.values() if h < height]
-    wanted = max(higher) if higher else min(heights.values())
-    return next(i for i, h in heights.items() if h == wanted)
+    higher = [i for i, h in heights.items() if h < height]
+    return max(higher, key=heights.__getitem__) if higher else min(heights, key=heights.__getitem__)
 
 
 def _below(heights: dict[int, float], height: float) -> int:
     """Instance whose body is the nearest strictly below a height; the lowest if none is."""
-    lower = [h for h in heights.values() if h > height]
-    wanted = min(lower) if lower else max(heights.values())
-    return next(i for i, h in heights.items() if h == wanted)
+    lower = [i for i, h in heights.items() if h > height]
+    return min(lower, key=heights.__getitem__) if lower else max(heights, key=heights.__getitem__)
 
 
 def _written(instances: np.ndarray, ids: np.ndarray, mapping: dict[int, int]) -> np.ndarray:

@@ -26,7 +26,7 @@ _DEFAULTS = InstanceOptions()
 class InstanceLimits:
     """What an instance model's manifest says about its input and its cleaning; defaults are SPINEPS's."""
 
-    cutout: tuple[int, int, int] = (248, 304, 64)
+    cutout: tuple[int, ...] = (248, 304, 64)
     """Voxels of a cutout, (P, I, R), even."""
     mapping: Mapping[int, int] = field(
         default_factory=lambda: {
@@ -37,7 +37,7 @@ class InstanceLimits:
         }
     )
     """Semantic label -> network label, 0 to 9; labels that are missing become 0."""
-    spacing: tuple[float, float, float] | None = None
+    spacing: tuple[float, ...] | None = None
     """The model's spacing in mm (of a range the lower end), for which both sizes hold; None: the mask's."""
     corpus_size_cleaning: float = 100
     """Eroded bodies of fewer voxels are artefacts."""
@@ -100,11 +100,12 @@ def segment_instances(
         minimum=_voxels(limits.corpus_size_cleaning, limits, size) if options.clean_corpora else 0,
         split_merged=options.split_merged_corpora,
     )
-    network_labels = relabel.map_labels(cropped, dict(limits.mapping), keep_others=False)
+    table = relabel.table_of(limits.mapping, highest=255, dtype=np.dtype(np.uint8), keep_others=False)
+    network_labels = relabel.look_up(cropped, table)
     placed = [cutouts.place_window(network_labels, centre, limits.cutout) for centre in centres]
     windows = [window for window, _ in placed]
     if predict_windows:
-        answers = predict_windows(cropped, _table(limits), cutouts.first_voxels(windows, limits.cutout))
+        answers = predict_windows(cropped, table, cutouts.first_voxels(windows, limits.cutout))
     else:
         answers = cutouts.ask(network_labels, windows, predict, size=limits.cutout, batch=options.batch)
     predictions, blank = cutouts.collect(windows, answers, largest=options.largest_components)
@@ -125,11 +126,6 @@ def _check_limits(limits: InstanceLimits, options: InstanceOptions) -> None:
         raise ContractError(f"The mapping {dict(limits.mapping)} leads beyond the network's labels 0 to 9.")
     if options.batch < 1:
         raise ContractError(f"A batch of {options.batch} cutouts was asked for; expected one or more.")
-
-
-def _table(limits: InstanceLimits) -> np.ndarray:
-    """Semantic label -> network label, uint8 (256,)."""
-    return relabel.table_of(dict(limits.mapping), highest=255, dtype=np.dtype(np.uint8), keep_others=False)
 
 
 def _voxels(threshold: float, limits: InstanceLimits, spacing: Spacing) -> int:

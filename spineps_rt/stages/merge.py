@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spineps_rt.kernels.statistics import Box
-from spineps_rt.stages.couple import Couple, within
+from spineps_rt.kernels.boxes import hull, within
+from spineps_rt.stages.couple import Couple
 from spineps_rt.stages.cutouts import Predictions
 
 MOST_OVERLAP = 0.6
@@ -31,7 +31,7 @@ def merge(predictions: Predictions, ranked: Mapping[Couple, float], shape: tuple
     result = np.zeros(shape, dtype=np.uint16)
     count = 0
     for couple, agreement in ranked.items():
-        window = _hull([predictions[member].box for member in couple])
+        window = hull(predictions[member].box for member in couple)
         votes = np.zeros([side.stop - side.start for side in window], dtype=np.uint8)
         for member in couple:
             votes[within(window, predictions[member].box)] += predictions[member].mask
@@ -45,9 +45,3 @@ def merge(predictions: Predictions, ranked: Mapping[Couple, float], shape: tuple
         count += 1
         here[free] = count
     return result
-
-
-def _hull(boxes: list[Box]) -> Box:
-    """Smallest box around boxes."""
-    p, i, r = (slice(min(s.start for s in sides), max(s.stop for s in sides)) for sides in zip(*boxes))
-    return p, i, r

@@ -6,9 +6,7 @@ import numpy as np
 
 from spineps_rt import labels
 from spineps_rt.kernels import components, contacts, relabel, statistics
-
-REFERENCE_VOXEL_MM3 = 0.75 * 0.75 * 1.65
-"""Voxel volume of the published T2w models, in whose voxels SPINEPS states its thresholds."""
+from spineps_rt.stages.resolution import REFERENCE_VOXEL_MM3
 
 CONTACT_MM2 = 20 * REFERENCE_VOXEL_MM3 ** (2 / 3)
 """Two parts of one vertebra share more than this."""
@@ -18,7 +16,7 @@ SIZE_RATIO = 0.5
 
 
 def join_split_top(
-    semantic: np.ndarray, instances: np.ndarray, *, spacing: tuple[float, float, float], axis: int, sign: int
+    semantic: np.ndarray, instances: np.ndarray, *, spacing: tuple[float, ...], axis: int, sign: int
 ) -> tuple[np.ndarray, bool]:
     """Join the two first instances where no disc lies between them (usually C2's dens and body).
 
@@ -55,9 +53,7 @@ def join_split_top(
     return relabel.map_labels(instances, {first: second}), True
 
 
-def _touch_widely(
-    instances: np.ndarray, first: int, second: int, spacing: tuple[float, float, float]
-) -> bool:
+def _touch_widely(instances: np.ndarray, first: int, second: int, spacing: tuple[float, ...]) -> bool:
     pair = relabel.map_labels(instances, {first: 1, second: 2}, keep_others=False)
     faces = contacts.contacts(pair).get((1, 2), 0)
     mean_face_mm2 = float(np.prod(spacing)) ** (2 / 3)

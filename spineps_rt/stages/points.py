@@ -11,6 +11,7 @@ import numpy as np
 from spineps_rt import labels
 from spineps_rt.errors import ContractError
 from spineps_rt.kernels import statistics
+from spineps_rt.kernels.boxes import Box
 
 BODY = labels.CORPUS_INNER
 """Structure id of a centre: TPTBox files the whole body, border included, under ``Vertebra_Corpus``."""
@@ -77,6 +78,6 @@ def volumes_in_ml(mask: np.ndarray, affine: np.ndarray) -> dict[int, float]:
     return {label: float(found.sizes[label]) * voxel_ml for label in found.present}
 
 
-def _shifted(centre: np.ndarray, box: statistics.Box) -> Point:
+def _shifted(centre: np.ndarray, box: Box) -> Point:
     p, i, r = (float(x) + part.start for x, part in zip(centre, box))
     return (p, i, r)

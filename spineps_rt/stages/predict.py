@@ -75,7 +75,8 @@ def predict_semantic(
         search = _search(model, plan) if localize else None
         return window(search), search
 
-    classes, search = within_memory(engine, attempt, buffers=window_bytes(model, plan) if gpu else 0)
+    buffers = sum(window_bytes(model, plan, sums=options.sums).values()) if gpu else 0
+    classes, search = within_memory(engine, attempt, buffers=buffers)
     if search:
         engine.planned += (len(plan.tiles) - search.tiles_run) * 2 ** len(axes)
         _tell(search)

@@ -48,7 +48,7 @@ def preprocess(volume: Volume, options: PreprocessOptions = _DEFAULTS) -> Volume
     box = bounding_box(image, minimum=float(image.min() if options.crop else -np.inf))
     inside = image[box]
     if options.bias_field:
-        start = (box[0].start, box[1].start, box[2].start)
+        start = [side.start for side in box]
         correct_bias_field(inside, affine=shifted(volume.affine, start), options=options.n4)
         if whole:
             np.trunc(inside, out=inside)

@@ -37,7 +37,7 @@ def reconcile(
     semantic: np.ndarray,
     instances: np.ndarray,
     *,
-    spacing: tuple[float, float, float],
+    spacing: tuple[float, ...],
     orientation: Sequence[str],
     options: ReconcileOptions | None = None,
     sacrum_ids: Sequence[int] = (labels.SACRUM,),
@@ -94,7 +94,7 @@ def _clean(
     sem: np.ndarray,
     inst: np.ndarray,
     options: ReconcileOptions,
-    grid: tuple[tuple[float, float, float], int, int],
+    grid: tuple[tuple[float, ...], int, int],
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Make bone and instances cover the same voxels; repair instances."""
     notes = []

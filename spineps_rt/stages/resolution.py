@@ -17,7 +17,7 @@ REFERENCE_SPACING = (0.75, 0.75, 1.65)
 """Spacing in mm (P, I, R) of the grid on which the thresholds were tuned."""
 REFERENCE_VOXEL_MM3 = math.prod(REFERENCE_SPACING)
 
-Spacing = tuple[float, float, float]
+Spacing = tuple[float, ...]
 
 
 def checked(labels: np.ndarray, spacing: Sequence[float]) -> Spacing:
@@ -40,8 +40,7 @@ def checked(labels: np.ndarray, spacing: Sequence[float]) -> Spacing:
         )
     if len(spacing) != 3 or not all(math.isfinite(s) and s > 0 for s in spacing):
         raise ContractError(f"The spacing is {tuple(spacing)}; expected three positive lengths in mm.")
-    first, second, third = (round(float(s), 7) for s in spacing)
-    return first, second, third
+    return tuple(round(float(s), 7) for s in spacing)
 
 
 def volume_in_voxels(cubic_mm: float, spacing: Spacing) -> int:

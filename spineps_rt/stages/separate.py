@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from spineps_rt.kernels import components, morphology, statistics
-from spineps_rt.kernels.statistics import Box
+from spineps_rt.kernels.boxes import Box
 
 MOST_EROSIONS = 11
 """As often SPINEPS 2.1.3 erodes before it gives up."""
 CUBE = 26
-
-
-class Plane(NamedTuple):
-    """A plane in voxel coordinates."""
-
-    point: np.ndarray
-    normal: np.ndarray
 
 
 def part_below(ids: np.ndarray, component: int, *, box: Box) -> np.ndarray | None:
@@ -48,7 +39,7 @@ def part_below(ids: np.ndarray, component: int, *, box: Box) -> np.ndarray | Non
     normal = centres[0] - centres[1]
     if not normal.any():
         return None
-    floor = _lowest_rows(Plane(_centre(_meeting(*pieces), low), normal), ids.shape)
+    floor = _lowest_rows(_centre(_meeting(*pieces), low), normal, ids.shape)
     rows = np.arange(ids.shape[1])[around[1]]
     below = np.zeros(ids.shape, dtype=bool)
     below[around] = mask & (rows[None, :, None] > floor[around[0], None, around[2]])
@@ -73,16 +64,12 @@ def _fall_apart(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _meeting(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Grow two pieces in turn until they overlap; return the overlap."""
-    first = morphology.dilate(first, connectivity=CUBE)
-    second = morphology.dilate(second, connectivity=CUBE)
-    first_is_next = True
-    while not (first & second).any():
-        if first_is_next:
-            first = morphology.dilate(first, connectivity=CUBE)
-        else:
-            second = morphology.dilate(second, connectivity=CUBE)
-        first_is_next = not first_is_next
-    return first & second
+    pieces = [morphology.dilate(piece, connectivity=CUBE) for piece in (first, second)]
+    turn = 0
+    while not (pieces[0] & pieces[1]).any():
+        pieces[turn] = morphology.dilate(pieces[turn], connectivity=CUBE)
+        turn = 1 - turn
+    return pieces[0] & pieces[1]
 
 
 def _centre(mask: np.ndarray, low: list[int]) -> np.ndarray:
@@ -91,16 +78,15 @@ def _centre(mask: np.ndarray, low: list[int]) -> np.ndarray:
     return (index.sum(axis=0) + len(index) * np.array(low)) / len(index)
 
 
-def _lowest_rows(plane: Plane, shape: tuple[int, ...]) -> np.ndarray:
-    """Lowest row that the plane occupies in every column along I; -1 in columns that it misses.
+def _lowest_rows(point: np.ndarray, normal: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Lowest row that a plane occupies in every column along I; -1 in columns that it misses.
 
     The plane has one voxel for every pair of coordinates of the two axes to which its normal is less
     parallel, and is held inside the volume.
     """
-    normal = plane.normal
     axis = int(np.argmax(np.abs(normal / np.linalg.norm(normal))))
     one, other = (a for a in range(3) if a != axis)
-    shift = -plane.point.dot(normal)
+    shift = -point.dot(normal)
     x, y = np.meshgrid(np.arange(shape[one]), np.arange(shape[other]))
     z = (-normal[one] * x - normal[other] * y - shift) * 1.0 / normal[axis]
     voxels = [np.empty(0, dtype=np.int64)] * 3

@@ -15,8 +15,6 @@ from spineps_rt.options import N4Options
 from spineps_rt.stages import linpack
 from spineps_rt.volume import Box
 
-Triple = tuple[int, int, int]
-
 
 @dataclass(frozen=True)
 class Axis:
@@ -69,7 +67,7 @@ def _itk_space(affine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return spacing, lps[:3, :3] / spacing, lps[:3, 3]
 
 
-def _pad(size: int, mm: float, spline_mm: float) -> Triple:
+def _pad(size: int, mm: float, spline_mm: float) -> tuple[int, int, int]:
     """Spans, voxels before the image and length of an axis padded to whole spans, in float32 as ANTs does."""
     distance, voxel = np.float32(spline_mm), np.float32(mm)
     extent = np.float32(size - 1) * voxel

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from spineps_rt.kernels import components, relabel, statistics
+from spineps_rt.kernels import components, relabel
 
 FACES = 6
 
@@ -24,18 +24,10 @@ def drop_small(labels: np.ndarray, *, minimum: int, only: Iterable[int] | None =
     Returns:
         A cleaned copy; a map without background comes back as it is, as SPINEPS does.
     """
-    result = labels.copy()
     if labels.all():
-        return result
-    ids, n = components.label(labels, connectivity=FACES)
-    small = statistics.region_statistics(ids, n).sizes < minimum
-    small[0] = False
-    if not small.any():
-        return result
-    drop = relabel.look_up(ids, small)
-    if only is not None:
-        wanted = np.zeros(int(labels.max()) + 1, dtype=bool)
-        wanted[[label for label in only if label < wanted.size]] = True
-        drop &= relabel.look_up(labels, wanted)
-    result[drop] = 0
-    return result
+        return labels.copy()
+    kept = components.dust(labels, minimum, connectivity=FACES)
+    if only is None:
+        return kept
+    looked_at = relabel.map_labels(labels, dict.fromkeys(only, 1), keep_others=False)
+    return np.where(looked_at, kept, labels)

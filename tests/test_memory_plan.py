@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from spineps_rt.cli.main import cli
 from spineps_rt.engine import resolve_models
 from spineps_rt.errors import EngineError, ModelError, TruncatedFileError
-from spineps_rt.memory import CONTEXT, plans, seen_shape
+from spineps_rt.memory_plan import CONTEXT, plans, seen_shape
 from spineps_rt.nifti import read_grid, read_nifti
 from spineps_rt.options import Options, SemanticOptions
 from spineps_rt.phantom import PhantomOptions, make_phantom

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spineps_rt import geometry
 from spineps_rt.engine import Model, ModelPair, SemanticModel
+from spineps_rt.engine.device_stitch import window_bytes
 from spineps_rt.engine.manifest import TensorSpec
 from spineps_rt.engine.spacing import target_spacing
-from spineps_rt.engine.tiling import TilePlan, plan_tiles
+from spineps_rt.engine.tiling import plan_tiles
 from spineps_rt.errors import ModelError
-from spineps_rt.geometry import orientation, spacing
 from spineps_rt.options import SUMS, Options
 
 BATCHES = (16, 8, 4, 2, 1)
@@ -78,7 +79,7 @@ def plans(
         "weights": sum(m.files[name].size for m in (model, models.instance) for name in m.graphs),
     }
     for sums in SUMS[: 1 if mirrored else None]:
-        kept = {} if mirrored else _kept(model, tiling, sums)
+        kept = {} if mirrored else window_bytes(model, tiling, sums=sums)
         for batch in BATCHES:
             if batch == 1 or batch <= count:
                 semantic = {**_network(model, batch), **kept}
@@ -99,14 +100,8 @@ def seen_shape(
         grid: The scan's shape and affine.
         options: Of the run: margin and what is shown of it.
     """
-    shape, affine = grid
-    codes, present = orientation(affine), spacing(affine)
-    pairs = ({"L", "R"}, {"P", "A"}, {"I", "S"})
-    places = [
-        next(n for n, code in enumerate(codes) if any({code, axis} <= pair for pair in pairs))
-        for axis in model.orientation
-    ]
-    sizes, old = [shape[n] for n in places], [present[n] for n in places]
+    sizes, affine = geometry.reoriented(*grid, geometry.reorientation(grid[1], model.orientation))
+    old = geometry.spacing(affine)
     pad = options.preprocess.pad
     hidden = pad if options.semantic.skip_margin else 0
     new = target_spacing(model, old)
@@ -129,16 +124,6 @@ def _network(model: Model, batch: int) -> dict[str, int]:
     return {
         "activations": -(-model.cost.activation_bytes * batch * more // less),
         "input and output": (_bytes(model.input) + _bytes(model.output)) * batch,
-    }
-
-
-def _kept(model: SemanticModel, tiling: TilePlan, sums: str) -> dict[str, int]:
-    """What the sliding window keeps on the GPU beside the network."""
-    return {
-        "volume": 2 * math.prod(tiling.shape),
-        "weights of a tile": 4 * math.prod(tiling.patch),
-        "accumulator": np.dtype(sums).itemsize * model.output.shape[1] * math.prod(tiling.ring),
-        "labels": math.prod(tiling.padded),
     }
 
 
