@@ -38,8 +38,22 @@ THREADS = {"SPINEPS": "", "SPINEPS, one thread": "1"}
 SHARE = 0.003
 """Of the voxels with signal: what is changed in the second of the random images."""
 OURS, THEIRS, AGAIN = "spineps-rt", *THREADS
-RANDOM, MORE = "as many at random", f"{SHARE:.1%} at random"
-SHOWN = {name: f"{name}'s image" for name in (OURS, RANDOM, MORE, *THREADS)}
+RANDOM, MORE = "as many voxels changed", f"{SHARE:.1%} changed"
+SHOWN = {name: f"{name}'s image" for name in (OURS, *THREADS)} | {
+    name: f"{OURS}'s image, {name}" for name in (RANDOM, MORE)
+}
+"""Image -> the name of the masks that spineps-rt's networks make of it."""
+PAIRS = {
+    "random": (SHOWN[OURS], SHOWN[RANDOM]),
+    "share": (SHOWN[OURS], SHOWN[MORE]),
+    "images": (SHOWN[OURS], SHOWN[THEIRS]),
+    "images, one thread": (SHOWN[OURS], SHOWN[AGAIN]),
+    "runs": (SHOWN[OURS], THEIRS),
+    "same image": (THEIRS, SHOWN[THEIRS]),
+    "same image, one thread": (AGAIN, SHOWN[AGAIN]),
+    "threads": (THEIRS, AGAIN),
+}
+"""What is compared: the networks' sensitivity, then spineps-rt with SPINEPS, and SPINEPS with itself."""
 
 
 @click.command()
@@ -149,26 +163,19 @@ def _segmented(images: dict[str, Volume]) -> dict[str, dict[str, np.ndarray]]:
 
 
 def _rows(images: dict[str, Volume], found: dict[str, dict[str, np.ndarray]]) -> list[dict[str, Any]]:
-    """What is compared: first the networks' sensitivity, then SPINEPS with spineps-rt and with itself."""
-    own = SHOWN[OURS]
+    """Differences of both images and of both masks, for every pair."""
+    image_of = {shown: images[name] for name, shown in SHOWN.items()} | {run: images[run] for run in THREADS}
     rows = []
-    for one, two, image in (
-        (own, SHOWN[RANDOM], (OURS, RANDOM)),
-        (own, SHOWN[MORE], (OURS, MORE)),
-        (own, SHOWN[THEIRS], (OURS, THEIRS)),
-        (own, THEIRS, (OURS, THEIRS)),
-        (THEIRS, SHOWN[THEIRS], (THEIRS, THEIRS)),
-        (AGAIN, SHOWN[AGAIN], (AGAIN, AGAIN)),
-        (THEIRS, AGAIN, (THEIRS, AGAIN)),
-    ):
-        gap = images[image[0]].array.astype(np.float64) - images[image[1]].array
+    for what, (one, two) in PAIRS.items():
+        gap = image_of[one].array.astype(np.float64) - image_of[two].array
         differences = {
             "voxels": int(np.count_nonzero(images[OURS].array)),
             "differ": int(np.count_nonzero(gap)),
             "largest": float(np.abs(gap).max()),
-            "mean": float(gap[gap != 0].mean()) if gap.any() else 0.0,
+            "brighter": int((gap > 0).sum()),
         }
-        rows.append({"between": [one, two], "image": differences, **compare(found[one], found[two])})
+        row = {"what": what, "between": [one, two], "image": differences}
+        rows.append(row | compare(found[one], found[two]))
     return rows
 
 

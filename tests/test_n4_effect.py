@@ -18,7 +18,7 @@ def scan(tmp_path):
     return read_scan(tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz"))[0]
 
 
-def test_so_many_voxels_change_by_one_grey_level(rng):
+def test_so_many_voxels_change_by_one_grey_level():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 5, (6, 7, 8)).astype(np.float32)
     gap = n4_effect.disturb(image, 40, rng) - image
@@ -54,13 +54,16 @@ def test_the_masks_are_compared_label_by_label():
 def test_the_page_says_what_a_grey_level_costs():
     row = {
         "between": ["a", "b"],
-        "image": {"voxels": 4000, "differ": 12, "largest": 1.0, "mean": 0.5},
+        "image": {"voxels": 4000, "differ": 12, "largest": 1.0, "brighter": 7},
         "spine": {"differ": 30, "labelled": 4000, "dice": {"spinal canal": 0.9985, "endplate": 1.0}},
         "vert": {"differ": 5, "labelled": 3000, "dice": {"L5": 0.99}},
     }
+    rows = [row | {"what": what} for what in n4_effect.PAIRS]
+    rows[-1] = rows[-1] | {"spine": row["spine"] | {"differ": 44}}
     scan = {"name": "s", "shape": [4, 5, 6], "highest": 205.0}
-    document = {"date": "d", "machine": {"cpu": "x", "cores": 2}, "scan": scan, "rows": [row]}
+    document = {"date": "d", "machine": {"cpu": "x", "cores": 2}, "scan": scan, "rows": rows}
     text = versus_page.n4_effect(document)
     cells = "30 of 4,000 | 0.99850 (spinal canal) | 5 of 3,000 | 0.99000 (L5)"
-    assert f"| a - b | 12 (0.30%) | 1 | {cells} |" in text
+    assert f"| a - b | 12 (0.30%) | 7 | 1 | {cells} |" in text
+    assert "moves 30, and SPINEPS's own number of threads 44." in text
     assert report._SECTIONS["n4_effect"] is versus_page.n4_effect
