@@ -1,6 +1,6 @@
 """What the last differences of N4 do to the final masks: ``python -m benchmarks.n4_effect SCAN``.
 
-The bias fields of SPINEPS and of spineps-rt agree but for the last bits, so that a few voxels differ by one
+The bias fields of SPINEPS and of spineps-rt agree closely but not to the last bit: a few voxels differ by one
 grey level once they are whole numbers. Every image below goes through the same networks, those of spineps-rt
 with SPINEPS's rules, in float32, and the final masks are compared: the image that spineps-rt makes, the same
 with as many voxels changed by one grey level at random, and the images that SPINEPS makes with all threads
