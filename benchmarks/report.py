@@ -165,6 +165,7 @@ _SECTIONS = {
     "localiser": localiser_page.section,
     "versus_networks": versus_page.networks,
     "versus_scan": versus_page.scans,
+    "n4_effect": versus_page.n4_effect,
 }
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from spineps import seg_run
 from spineps.get_models import get_actual_model
-from spineps.seg_run import segment_image
 from TPTBox import BIDS_FILE
 
 from benchmarks.process import spent
@@ -29,20 +29,37 @@ def sum_in_float32(predictor: Any) -> None:
     predictor._allocate = wide
 
 
+def keep_prepared(file: Path) -> None:
+    """Let SPINEPS write the image that its N4 and its scaling made, margin included, before it goes on."""
+    prepare = seg_run.preprocess_input
+
+    def kept(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        image, code = prepare(*args, **kwargs)
+        image.save(file)
+        return image, code
+
+    seg_run.preprocess_input = kept
+
+
 @click.command()
 @click.argument("models", type=click.Path(exists=True, path_type=Path))
 @click.argument("scan", type=click.Path(exists=True, path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--bias-field/--no-bias-field", default=True)
 @click.option("--float32-sums", is_flag=True)
-def main(models: Path, scan: Path, out: Path, *, bias_field: bool, float32_sums: bool) -> None:
+@click.option("--prepared", is_flag=True, help="Write OUT/prepared.nii.gz, the image before the networks.")
+def main(
+    models: Path, scan: Path, out: Path, *, bias_field: bool, float32_sums: bool, prepared: bool
+) -> None:
     """Segment SCAN with MODELS/semantic and MODELS/instance; masks and cost.json go to OUT."""
     networks = [get_actual_model(models / kind, use_cpu=True).load() for kind in ("semantic", "instance")]
     if float32_sums:
         sum_in_float32(networks[0].predictor)
     out.mkdir(parents=True)
+    if prepared:
+        keep_prepared(out / "prepared.nii.gz")
     copied = shutil.copy(scan, out / scan.name)
-    paths, code = segment_image(
+    paths, code = seg_run.segment_image(
         BIDS_FILE(copied, out),
         *networks,
         proc_sem_n4_bias_correction=bias_field,

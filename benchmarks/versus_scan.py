@@ -32,11 +32,13 @@ HERE = Path(__file__).parent
 CHECKPOINTS = HERE.parent / "training" / "checkpoints"
 PACKAGES = ("numpy", "openvino")
 THEIRS, OURS = ["benchmarks.spineps_scan", CHECKPOINTS], ["benchmarks.our_scan"]
+FLOAT32 = ["--device", "openvino"]
+"""As SPINEPS computes; what ``cpu`` takes may be bfloat16."""
 RUNS = {
     "SPINEPS": (THEIRS, ["--no-bias-field"]),
-    "spineps-rt": (OURS, ["--as-spineps", "--no-bias-field"]),
+    "spineps-rt": (OURS, ["--as-spineps", "--no-bias-field", *FLOAT32]),
     "SPINEPS, N4": (THEIRS, ["--bias-field"]),
-    "spineps-rt, N4": (OURS, ["--as-spineps", "--bias-field"]),
+    "spineps-rt, N4": (OURS, ["--as-spineps", "--bias-field", *FLOAT32]),
     "spineps-rt, defaults": (OURS, []),
     "SPINEPS, float32 sums": (THEIRS, ["--no-bias-field", "--float32-sums"]),
 }
@@ -81,7 +83,7 @@ def main(scans: tuple[Path, ...], spineps: str, only: tuple[str, ...], before: s
                 words = [*shlex.split(before), python, "-m", module, *models, scan, place, *options]
                 row["runs"][run] = _run([str(word) for word in words], place)
                 click.echo(f"{scan.name}, {run}: {row['runs'][run]}")
-                row["compared"] = [_compare(Path(name), *pair) for pair in PAIRS if {*pair} <= {*row["runs"]}]
+                row["compared"] = [_compare(Path(name), pair) for pair in PAIRS if {*pair} <= {*row["runs"]}]
                 _write(rows, output)
     click.echo(f"wrote {output}; now: python -m benchmarks.report")
 
@@ -93,11 +95,21 @@ def _run(words: list[str], place: Path) -> dict[str, float]:
     return json.loads((place / "cost.json").read_text(encoding="utf-8"))
 
 
-def _compare(folder: Path, first: str, second: str) -> dict[str, Any]:
-    """Dice per label of both final masks."""
-    found: dict[str, Any] = {"between": [first, second]}
-    for mask, name in (("spine", _structure), ("vert", instance_name)):
-        one, two = (np.asarray(nib.load(folder / r / f"{mask}.nii.gz").dataobj) for r in (first, second))
+def _compare(folder: Path, pair: tuple[str, str]) -> dict[str, Any]:
+    one, two = (masks(folder / run) for run in pair)
+    return {"between": list(pair), **compare(one, two)}
+
+
+def masks(folder: Path) -> dict[str, np.ndarray]:
+    """Read the final masks of a run."""
+    return {name: np.asarray(nib.load(folder / f"{name}.nii.gz").dataobj) for name in NAMES}
+
+
+def compare(ones: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Count the voxels that differ, and say the Dice of every label, of both final masks."""
+    found: dict[str, Any] = {}
+    for mask, name in NAMES.items():
+        one, two = ones[mask], others[mask]
         found[mask] = {
             "differ": int((one != two).sum()),
             "labelled": int(((one > 0) | (two > 0)).sum()),
@@ -119,6 +131,10 @@ def dice(one: np.ndarray, two: np.ndarray) -> dict[int, float]:
 def _structure(label: int) -> str:
     final = {ENDPLATE_SUPERIOR: "superior endplate", ENDPLATE_INFERIOR: "inferior endplate"}
     return final.get(label) or STRUCTURES[label].name
+
+
+NAMES = {"spine": _structure, "vert": instance_name}
+"""Final mask -> what its labels are called."""
 
 
 def _write(rows: list[dict[str, Any]], output: Path) -> None:
