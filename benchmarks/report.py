@@ -17,6 +17,7 @@ from benchmarks import (
     preprocess_page,
     stages_page,
     throughput_page,
+    variants_page,
     versus_page,
 )
 
@@ -163,6 +164,7 @@ _SECTIONS = {
     "throughput": throughput_page.section,
     "engines": engines_page.section,
     "localiser": localiser_page.section,
+    "variants": variants_page.section,
     "versus_networks": versus_page.networks,
     "versus_scan": versus_page.scans,
     "n4_effect": versus_page.n4_effect,

@@ -158,9 +158,11 @@ def compare(folder: Path, number: int, name: str) -> Iterator[dict[str, Any]]:
     """Export a model, answer with it, and compare with every answer of SPINEPS."""
     target = folder / f"exported-{number}"
     source = folder / f"model-{number}"
+    refused = {}
     try:
         export(source, target, overwrite=True, wanted=Wanted(("fp16",)))
-    except ModelError as error:  # float16 cannot hold every network's values: then there is no fp16 variant
+    except ModelError as error:  # not every network answers in float16 as it must
+        refused = {"fp16_refused": str(error)}
         click.echo(f"{name}: {error}")
         export(source, target, overwrite=True)
     answers = dict(np.load(folder / f"answers-{number}.npz"))
@@ -172,7 +174,7 @@ def compare(folder: Path, number: int, name: str) -> Iterator[dict[str, Any]]:
             row = {"model": name, "graph": graph, "device": device}
             row |= {"compared": "no labels" if blind else kind, "agreement": float((mine == theirs).mean())}
             row |= {"differ": int((mine != theirs).sum()), "voxels": theirs.size}
-            row["dice"] = _dice(mine, theirs)
+            row |= {"dice": _dice(mine, theirs), **refused}
             click.echo(row)
             yield row
 

@@ -37,7 +37,7 @@ def networks(document: dict[str, Any]) -> str:
         "does the same. A cell says which part of the voxels has the same class, in brackets how many have "
         "not. The CPU computes fp16 graphs in float32; *in float16* rounds every value that such a graph "
         "holds in float16 to that, as a GPU does. *Refused*: the export "
-        "makes no fp16 variant, because a value of the network is beyond float16.",
+        "makes no fp16 variant; the reasons stand below.",
         "",
         "| model | classes | compared with | ONNX Runtime | OpenVINO | fp16, ONNX Runtime | fp16, OpenVINO "
         "| fp16, in float16 |",
@@ -57,6 +57,7 @@ def networks(document: dict[str, Any]) -> str:
         "it, which spineps-rt does not repeat (docs/export.md): it is compared on empty cutouts, and with "
         "the labels kept.",
         "",
+        *_refused(rows),
         *_smallest(rows),
     ]
     return "\n".join(lines)
@@ -154,6 +155,12 @@ def _share(row: dict[str, Any]) -> str:
 def _with(compared: str) -> str:
     names = {"published": "SPINEPS", "no labels": "SPINEPS, empty cutouts"}
     return names.get(compared, f"SPINEPS, {compared}")
+
+
+def _refused(rows: list[dict[str, Any]]) -> list[str]:
+    """Say why a network has no fp16 variant."""
+    reasons = {row["model"]: row["fp16_refused"] for row in rows if "fp16_refused" in row}
+    return [f"- {model}, fp16 refused: {reason}" for model, reason in reasons.items()]
 
 
 def _smallest(rows: list[dict[str, Any]]) -> list[str]:

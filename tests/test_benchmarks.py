@@ -22,6 +22,7 @@ from benchmarks import (
     stages_page,
     throughput,
     throughput_page,
+    variants_page,
     versus_page,
 )
 
@@ -310,3 +311,23 @@ def test_the_page_tells_where_tiles_were_saved_and_where_not():
     assert "| a (real) | 12 of 16 | 5.5 of 7.2 | 1,000 | 100.0000% | 4 + 13 | 82% | 5 |" in text
     assert "28 of 32 tiles; a coarse pass would need 34" in text
     assert "Nothing is saved on b." in text and "b (98.000%)" in text
+
+
+def test_the_section_on_variants_tells_what_is_refused():
+    again = {"model": "m", "seconds": 4.25, "same_operators": True, "same_constants": True}
+    document = {
+        "date": "2026-01-01",
+        "machine": {"cpu": "x", "cores": 2},
+        "versions": {"onnx": "1"},
+        "scans": ["a.nii.gz"],
+        "again": [{**again, "same_bytes": False}],
+        "variants": [
+            {"model": "m", "variant": "fp16", "same_class": 0.99991, "worst_dice": 0.9995, "mb": 5.5},
+            {"model": "m", "variant": "int8", "refused": "Variant int8 differs."},
+        ],
+    }
+    text = variants_page.section(document)
+    assert "| m | fp16 | 99.9910% | 0.99950 | 5.5 MB | yes |" in text
+    assert "| m | int8 |  |  |  | refused |" in text
+    assert "- m, int8: Variant int8 differs." in text
+    assert "equal | equal | differ |" in text
