@@ -31,8 +31,8 @@ from spineps_rt.report.record import cpu_name
 
 HERE = Path(__file__).parent
 CHECKPOINTS = HERE.parent / "training" / "checkpoints"
-EXPORTS = (("fp16", ("b2", "fp16", "fp16.b2")), ("int8", ("int8",)), ("bf16", ("bf16",)))
-"""Precision, and the variants that its export makes. A refusal refuses all of them."""
+EXPORTS = (("", ("b2",)), ("fp16", ("fp16", "fp16.b2")), ("int8", ("int8",)), ("bf16", ("bf16",)))
+"""Precision, and the variants of it; what refuses one refuses all of them."""
 
 
 @click.command()
@@ -93,7 +93,8 @@ def rows_of(
     """Export one precision of a model; a row for each variant."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "model"
-        wanted = Wanted((precision,), batch=2 if len(names) > 1 else 1, scans=scans)
+        batched = any(name.endswith("b2") for name in names)
+        wanted = Wanted((precision,) if precision else (), batch=2 if batched else 1, scans=scans)
         try:
             export(model.folder, target, wanted=wanted)
         except (ModelError, EngineError) as error:
