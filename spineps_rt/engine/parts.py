@@ -26,7 +26,7 @@ def first_layer(fields: Fields) -> FirstLayer | None:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run of ``model.onnx``, one sample in float32, asks for."""
+    """What one sample in float32 asks for; of folds in turn all operations, and the bytes of the largest."""
 
     flops: int
     """Operations of convolutions and matrix products; a multiplication and an addition are two."""
