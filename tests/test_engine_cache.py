@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_a_cache_that_others_can_write(folder, mode):
 def test_what_belongs_to_somebody_else(folder, monkeypatch):
     put(folder, KEY)
     stranger = os.geteuid() + 1
-    monkeypatch.setattr(cache.os, "geteuid", lambda: stranger)
+    monkeypatch.setattr(cache, "user_id", lambda: stranger)
     with pytest.raises(EngineError, match=rf"runs as {stranger}.*name a folder of your own"):
         find_engine(KEY, source=SOURCE)
     monkeypatch.setattr(cache, "require_private", lambda _: None)  # the folder is ours, the file is not
@@ -129,11 +130,14 @@ def test_every_kind_of_engine_has_its_command():
     assert exact.command("m") == "spineps-rt export --engine tensorrt --precision fp16 m"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep caches elsewhere")
 def test_where_the_cache_is(monkeypatch):
     monkeypatch.delenv(cache.FOLDER_VARIABLE, raising=False)
-    monkeypatch.setattr(cache.sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
     assert cache.cache_folder() == Path("/caches/spineps-rt")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert cache.cache_folder() == Path("/home/me/.cache/spineps-rt")
+    monkeypatch.setenv("HOME", "")  # as a service without a home folder has it
+    with pytest.raises(EngineError, match=rf"no home folder.*set {cache.FOLDER_VARIABLE}"):
+        cache.cache_folder()

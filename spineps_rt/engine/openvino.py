@@ -13,6 +13,7 @@ from spineps_rt.engine.manifest import InstanceModel, Model, TensorSpec
 from spineps_rt.engine.models import read_graph
 from spineps_rt.engine.offline import import_openvino
 from spineps_rt.errors import ModelError
+from spineps_rt.machine import computes_bfloat16
 
 BF16 = "bf16"
 """The variant by which a manifest vouches for bfloat16."""
@@ -38,11 +39,9 @@ class OpenVinoEngine(Engine):
         try:
             openvino = import_openvino()
         except ImportError as error:
-            raise UnavailableError(
-                f"OpenVINO is not installed ({error}): pip install 'spineps-rt[cpu]'"
-            ) from error
+            raise UnavailableError(f"OpenVINO cannot be imported ({error}): pip install openvino.") from error
         core = openvino.Core()
-        able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        able = computes_bfloat16(core)
         if bf16 and not able:
             raise UnavailableError("This processor does not compute in bfloat16; ask for openvino instead.")
         vouched = able and BF16 in model.variants and model.graphs == model.folds
