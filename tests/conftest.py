@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from spineps_rt.backends.gpu import cuda_devices
 from spineps_rt.cli.main import main
-from spineps_rt.engine.gpu import cuda_devices
 from spineps_rt.machine import FEATURES, HIDE
 
 ROOT = Path(__file__).parents[1]
