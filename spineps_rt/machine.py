@@ -10,7 +10,9 @@ import ctypes
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from spineps_rt.errors import EngineError
@@ -86,6 +88,22 @@ def cuda_driver() -> ctypes.CDLL | None:
 def user_id() -> int | None:
     """Number of the user that this process acts for; None on Windows, which has none."""
     return os.geteuid() if hasattr(os, "geteuid") else None
+
+
+def user_folder(find: Callable[..., Path]) -> Path | None:
+    """Name this package's folder among those that a system keeps for a user.
+
+    Args:
+        find: One of platformdirs' functions, for instance ``user_cache_path``.
+
+    Returns:
+        An absolute path, which need not exist; None where the user has no home folder.
+    """
+    try:
+        folder = find("spineps-rt", appauthor=False)
+    except RuntimeError:  # what newer versions of platformdirs raise; older ones answer "~/..."
+        return None
+    return folder if folder.is_absolute() else None
 
 
 def terminal_columns() -> int:

@@ -169,10 +169,10 @@ def test_every_device_of_the_options_is_known(semantic):
 
 
 @pytest.mark.parametrize("device", ["cuda", "onnx-tensorrt"])
-def test_a_gpu_that_is_not_there_is_an_error(semantic, device, monkeypatch):
-    monkeypatch.setattr(onnx, "cuda_devices", lambda: 0)
+def test_a_gpu_that_is_not_there_is_an_error(semantic, device, hide):
+    hide("gpu")
     with pytest.raises(
-        EngineError, match=rf"(?s)Device '{device}' cannot be had\..*(GPU|built without).*Installed: onnx"
+        EngineError, match=rf"(?s)Device '{device}' cannot be had\..*(GPU|built without).*Installed: .*onnx"
     ):
         open_engine(semantic, device=device)
 
@@ -183,9 +183,7 @@ def test_a_gpu_without_its_libraries_is_an_error_and_auto_goes_on(semantic, monk
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers() or onnx.cuda_devices():
         pytest.skip("needs ONNX Runtime's GPU build on a machine without a GPU")
     monkeypatch.setattr(onnx, "cuda_devices", lambda: 1)
-    with pytest.raises(
-        EngineError, match=r"CUDAExecutionProvider.*pip install 'onnxruntime-gpu\[cuda,cudnn\]'"
-    ):
+    with pytest.raises(EngineError, match=r"CUDAExecutionProvider.*pip install 'spineps-rt\[gpu13\]'"):
         open_engine(semantic, device="cuda")
     with open_engine(semantic) as engine:
         assert "CUDA" not in engine.provider
@@ -197,7 +195,7 @@ def test_without_openvino_the_cpu_runs_onnx_runtime(semantic, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with open_engine(semantic, device="cpu") as engine:
         assert engine.provider == "ONNX Runtime CPUExecutionProvider"
-    with pytest.raises(EngineError, match=r"pip install 'spineps-rt\[cpu\]'"):
+    with pytest.raises(EngineError, match="pip install openvino"):
         open_engine(semantic, device="openvino")
 
 

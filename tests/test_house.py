@@ -32,21 +32,21 @@ BUDGETS = {
     "report": 620,
     "stages": 1750,
 }
-"""Room of the runtime -> lines of code (without blank lines, comments and docstrings) that it may have: what it
-needs and about a tenth more."""
+"""Room of the runtime -> lines of code (without blank lines, comments and docstrings) that it may have: what
+it needs and about a tenth more."""
 HEAVY = {"torch", "scipy"}
 UNSAFE = {"pickle", "dill", "joblib"}
 NETWORK = {"requests", "urllib", "http", "socket", "ssl", "ftplib"}
 BANNED = HEAVY | UNSAFE | NETWORK
 """What the runtime may not import."""
 ROOMS = {
-    "kernels": {"errors"},
+    "kernels": {"errors", "machine"},
     "io": {"errors", "geometry", "volume"},
-    "models": {"engines", "errors", "io"},
-    "backends": {"errors", "kernels", "models"},
+    "models": {"engines", "errors", "io", "machine"},
+    "backends": {"errors", "kernels", "machine", "models"},
     "inference": {"backends", "errors", "kernels", "labels", "models", "options", "volume"},
     "stages": {"errors", "geometry", "kernels", "labels", "options", "volume"},
-    "report": {"errors", "io", "kernels", "labels", "results", "stages", "volume"},
+    "report": {"errors", "io", "kernels", "labels", "machine", "results", "stages", "volume"},
     "phantom": {"errors", "kernels", "labels", "volume"},
 }
 """Room of the runtime -> what it may use beside itself, so that the data flows in one direction."""

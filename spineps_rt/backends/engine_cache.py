@@ -20,7 +20,7 @@ from platformdirs import user_cache_path
 
 from spineps_rt.backends.base import UnavailableError
 from spineps_rt.errors import EngineError
-from spineps_rt.machine import user_id
+from spineps_rt.machine import user_folder, user_id
 
 FOLDER_VARIABLE = "SPINEPS_RT_CACHE"
 
@@ -72,8 +72,8 @@ def cache_folder() -> Path:
     """
     if chosen := os.environ.get(FOLDER_VARIABLE):
         return Path(chosen)
-    folder = user_cache_path("spineps-rt", appauthor=False)
-    if not folder.is_absolute():
+    folder = user_folder(user_cache_path)
+    if folder is None:
         raise EngineError(
             f"There is no home folder to keep engines in; set {FOLDER_VARIABLE} to a folder of your own."
         )

@@ -36,14 +36,10 @@ class OpenVinoEngine(Engine):
             UnavailableError: OpenVINO is not installed, or bfloat16 was asked for and the processor lacks it.
             ModelError: The graph cannot be read.
         """
-        try:
-            openvino = import_openvino()
-        except ImportError as error:
-            raise UnavailableError(f"OpenVINO cannot be imported ({error}): pip install openvino.") from error
-        core = openvino.Core()
+        core = _core()
+        if bf16:
+            require_bfloat16(core)
         able = computes_bfloat16(core)
-        if bf16 and not able:
-            raise UnavailableError("This processor does not compute in bfloat16; ask for openvino instead.")
         vouched = able and BF16 in model.variants and model.graphs == model.folds
         precision = "bf16" if (vouched if bf16 is None else bf16) else "f32"
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
@@ -85,6 +81,29 @@ class OpenVinoEngine(Engine):
         """Release the compiled model."""
         super().close()
         self._request = self._compiled = None
+
+
+def require_bfloat16(core: Any = None) -> None:
+    """Refuse to go on where the CPU cannot run a network in bfloat16.
+
+    Args:
+        core: An ``openvino.Core``; None makes one.
+
+    Raises:
+        UnavailableError: OpenVINO is not installed, or the processor lacks bfloat16.
+    """
+    if not computes_bfloat16(core or _core()):
+        raise UnavailableError(
+            "This processor does not compute in bfloat16, which takes AVX-512 or newer; choose device "
+            "openvino, or leave precision bf16 out."
+        )
+
+
+def _core() -> Any:
+    try:
+        return import_openvino().Core()
+    except ImportError as error:
+        raise UnavailableError(f"OpenVINO cannot be imported ({error}): pip install openvino.") from error
 
 
 def _specs(ports: Any) -> list[TensorSpec]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from spineps_rt.errors import ModelError
+from spineps_rt.machine import user_folder
 from spineps_rt.models.manifest import MANIFEST
 
 VARIABLE = "SPINEPS_RT_MODELS"
@@ -30,8 +31,8 @@ def store_folder() -> Path:
     given = os.environ.get(VARIABLE)
     if given:
         return Path(given).expanduser().absolute()
-    folder = user_data_path("spineps-rt", appauthor=False)
-    if not folder.is_absolute():
+    folder = user_folder(user_data_path)
+    if folder is None:
         raise ModelError(f"There is no home folder to keep models in; set {VARIABLE} to a folder.")
     return folder / "models"
 
