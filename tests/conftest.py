@@ -51,8 +51,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def hide(monkeypatch):
-    """Hide features of the machine for one test."""
-    return lambda *features: monkeypatch.setenv(HIDE, ",".join(features))
+    """Hide features of the machine for one test, beside those that are hidden for all."""
+    before = os.environ.get(HIDE, "")
+    return lambda *features: monkeypatch.setenv(HIDE, ",".join([before, *features]))
 
 
 @pytest.fixture(autouse=True)
