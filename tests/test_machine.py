@@ -98,7 +98,7 @@ def semantic(tmp_path_factory):
 def test_bfloat16_that_is_hidden_is_refused_and_never_taken(semantic, hide):
     pytest.importorskip("openvino")
     hide("bfloat16")
-    with pytest.raises(EngineError, match="does not compute in bfloat16, .*choose device openvino"):
+    with pytest.raises(EngineError, match=r"does not compute in bfloat16, .*choose device openvino"):
         open_engine(semantic, device="openvino-bf16")
     with open_engine(semantic, device="cpu") as engine:
         assert engine.provider == "OpenVINO CPU f32"
