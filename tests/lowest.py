@@ -1,4 +1,4 @@
-"""The lowest versions that setup.cfg allows, as constraints: ``python tests/lowest.py > tests/lowest.txt``."""
+"""Lowest versions that setup.cfg allows, as constraints: ``python tests/lowest.py > tests/lowest.txt``."""
 
 from __future__ import annotations
 
