@@ -12,6 +12,7 @@ import sys
 import tokenize
 from pathlib import Path
 
+import lowest
 import pytest
 
 import spineps_rt
@@ -212,6 +213,30 @@ def test_setup_lists_every_package(setup):
     assert sorted(words(setup["options"]["packages"])) == sorted(
         on_disk | {"spineps_rt.export", "spineps_rt.engines"}
     )
+
+
+def test_every_extra_that_is_named_exists_and_is_explained(setup):
+    extras = set(setup["options.extras_require"])
+    named = {}
+    for path in [*MODULES, ROOT / "README.md", *ROOT.glob("*/*.md"), *(ROOT / "tests").glob("*.py")]:
+        for found in re.finditer(r"spineps-rt\\?\[([a-z0-9,]+)\\?\]", path.read_text(encoding="utf-8")):
+            named.update(dict.fromkeys(found[1].split(","), name(path)))
+    assert {extra: file for extra, file in named.items() if extra not in extras} == {}
+    decisions = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    assert {extra for extra in extras if f"`[{extra}]`" not in decisions} == set()
+    needed = {re.match(r"[\w-]+", line)[0] for line in words(setup["options"]["install_requires"])}
+    assert {package for package in needed if f"| {package} " not in decisions} == set()
+
+
+def test_the_lowest_versions_are_those_of_setup():
+    assert (ROOT / "tests" / "lowest.txt").read_text(encoding="utf-8") == lowest.constraints()
+
+
+def test_a_plain_installation_shares_no_module_with_onnxruntime(setup):
+    assert "onnxruntime" not in setup["options"]["install_requires"]
+    for extra, packages in setup["options.extras_require"].items():
+        kinds = {re.match(r"[\w-]+", line)[0] for line in words(packages) if line.startswith("onnxruntime")}
+        assert kinds <= {"onnxruntime-gpu"} or kinds <= {"onnxruntime"} or extra == "test"  # by platform
 
 
 def test_the_newest_change_is_this_version():

@@ -66,6 +66,16 @@ def test_without_a_stored_answer_engines_are_compared_with_each_other(healthy, g
     selftest.demand(checks)
 
 
+def test_without_onnx_runtime_openvino_is_the_reference(healthy, golden, hide):
+    pytest.importorskip("openvino")
+    hide("onnxruntime")
+    checks, stored = selftest.self_test(healthy[1], devices=("onnx", "openvino"), folder=golden)
+    assert not stored
+    assert [bool(check.provider) for check in checks] == [False, True]
+    assert checks[1].passed
+    assert set(checks[1].dice.values()) == {1.0}
+
+
 def test_stored_answer_is_found_by_the_models_hashes(healthy, golden, tmp_path):
     _, models, result = healthy
     selftest.write_answer(golden, models, result)
