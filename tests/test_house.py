@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import lowest
 import pytest
+from conftest import HIDDEN
 
 import spineps_rt
 
@@ -282,6 +284,27 @@ def test_what_is_built_holds_packages_and_models(tmp_path):
 
 
 MODEL_FILES = ("manifest.json", "model.onnx")
+
+
+def test_the_citation_is_of_this_version():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {spineps_rt.__version__}\n" in text
+
+
+def test_the_workflow_covers_every_python_that_setup_names(setup):
+    named = re.findall(r"Python :: (3\.\d+)", setup["metadata"]["classifiers"])
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert f"python: {json.dumps(named)}" in workflow
+    assert setup["options"]["python_requires"] == f">={named[0]}"
+    assert set(re.findall(r"run: (bash \S+)", workflow)) == {"bash .ci/run"}
+    hidden = re.search(r"features: \[(.*)\]", workflow)
+    assert hidden
+    assert {name for part in re.findall(r'"(.*?)"', hidden[1]) for name in part.split(",")} <= set(HIDDEN)
+
+
+def test_the_changelog_says_what_was_added_changed_and_fixed():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= {"Added", "Changed", "Fixed"}
 
 
 def test_ci_runs_the_readme_s_command():
