@@ -61,7 +61,8 @@ PHANTOMS = {
 
 def measure(pipeline: Pipeline, scan: Volume, truth: Volume | None) -> dict[str, Any]:
     """Run all tiles, chosen tiles and a coarse pass over one scan; of a phantom the truth is known."""
-    prepared, box = pipeline._prepare(scan)
+    ready = pipeline.prepare(scan)
+    prepared, box = ready.network_input[0], ready.box
     image = prepared.array[box].copy()
     engine = pipeline._semantic
     full, all_tiles = _timed(engine, image, localize=False)
