@@ -114,6 +114,13 @@ def test_pixels_belong_to_the_polygon_that_holds_their_centre(tmp_path):
     assert drawn.patient == 7
 
 
+def test_spacing_is_the_field_of_view_by_pixels():
+    assert annotations.true_spacing((384, 384), 0.72917) == (0.72917, 0.72917)
+    row, column = annotations.true_spacing((666, 512), 0.58594)
+    assert row * 666 == pytest.approx(300, abs=0.01) and column == 0.58594
+    assert annotations.true_spacing((611, 513), 0.47826) is None
+
+
 def test_an_unknown_structure_is_refused_by_name(tmp_path):
     write(tmp_path, [{"structure": "rib", "points": [[0, 0], [1, 0], [1, 1]]}])
     with pytest.raises(ValueError, match=r"7_t2\.json draws a 'rib'"):
