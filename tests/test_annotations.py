@@ -115,9 +115,8 @@ def test_pixels_belong_to_the_polygon_that_holds_their_centre(tmp_path):
 
 
 def test_spacing_is_the_field_of_view_by_pixels():
-    assert annotations.true_spacing((384, 384), 0.72917) == (0.72917, 0.72917)
-    row, column = annotations.true_spacing((666, 512), 0.58594)
-    assert row * 666 == pytest.approx(300, abs=0.01) and column == 0.58594
+    assert annotations.true_spacing((384, 384), 0.72917) == pytest.approx((0.72917, 0.72917), abs=1e-5)
+    assert annotations.true_spacing((600, 512), 0.46875) == (0.5, 300 / 512)
     assert annotations.true_spacing((611, 513), 0.47826) is None
 
 

@@ -24,22 +24,22 @@ UNKNOWN = 255
 """Value of a rendered pixel that may be sacrum or cord, or not."""
 STRUCTURES = {"unknown": UNKNOWN, "canal": L.CANAL, "sacrum": L.SACRUM, "cord": L.CORD}
 """Structure of a polygon -> value; a later one is drawn over an earlier one."""
-NATIVE_PIXELS = {
-    0.28646: 512,
-    0.36458: 768,
-    0.39062: 512,
-    0.46875: 512,
-    0.5: 640,
-    0.58594: 512,
-    0.625: 448,
-    0.66406: 512,
-    0.67708: 384,
-    0.72917: 384,
-    0.78125: 384,
-    0.875: 320,
-    0.9375: 320,
+FIELD_MM = {
+    0.28646: 300,
+    0.36458: 280,
+    0.39062: 300,
+    0.46875: 300,
+    0.5: 320,
+    0.58594: 300,
+    0.625: 280,
+    0.66406: 340,
+    0.67708: 260,
+    0.72917: 280,
+    0.78125: 300,
+    0.875: 280,
+    0.9375: 300,
 }
-"""``column_mm`` of ``index.csv`` -> pixels along both sides of the scan, before the pictures were resized."""
+"""``column_mm`` of ``index.csv`` -> side of the scan's square field of view in mm."""
 _COLOURS = {"unknown": (255, 0, 255), "canal": (0, 160, 255), "sacrum": (255, 70, 70), "cord": (0, 230, 0)}
 _TILE = (360, 460)
 """Columns and rows of a tile of the contact sheet."""
@@ -95,12 +95,10 @@ def true_spacing(size: tuple[int, int], column_mm: float) -> tuple[float, float]
         column_mm: ``column_mm`` of ``index.csv``.
 
     Returns:
-        Row and column spacing in mm; None where nobody knows the scan's size (Philips at 1.5 T, patient 99).
+        Row and column spacing in mm; None where nobody knows the field (Philips at 1.5 T, patient 99).
     """
-    pixels = NATIVE_PIXELS.get(round(column_mm, 5))
-    if pixels is None:
-        return None
-    return pixels * column_mm / size[0], pixels * column_mm / size[1]
+    field = FIELD_MM.get(round(column_mm, 5))
+    return None if field is None else (field / size[0], field / size[1])
 
 
 def load(folder: Path = SLICES) -> list[Annotation]:
