@@ -152,10 +152,10 @@ def test_a_failed_rename_leaves_what_was_there(tmp_path, monkeypatch, failure, w
 def test_a_full_disk_is_a_sentence(tmp_path):
     """A real short write: the kernel refuses bytes beyond the file size limit."""
     program = (
-        "import pathlib, resource, sys; from spineps_rt import errors, files\n"
+        "import pathlib, resource, sys; from spineps_rt import errors; from spineps_rt.io import streams\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "a, b = (pathlib.Path(sys.argv[1], name) for name in 'ab')\n"
-        "try: files.write_together([(a, bytes(9)), (b, bytes(9999))])\n"
+        "try: streams.write_together([(a, bytes(9)), (b, bytes(9999))])\n"
         "except errors.OutputError as error: print(error)\n"
     )
     run = subprocess.run(
