@@ -26,7 +26,7 @@ except SystemExit as left:
     assert not left.code, left.code
 kernels = [k for k in gc.get_objects() if isinstance(k, dispatcher.Dispatcher) and k.signatures]
 print(json.dumps({
-    "used": {k.py_func.__qualname__: list(map(str, k.signatures)) for k in kernels},
+    "used": {f"{k.py_func.__module__} {k.__name__}": list(map(str, k.signatures)) for k in kernels},
     "compiled": [k.py_func.__qualname__ for k in kernels if sum(k.stats.cache_misses.values())],
 }))
 """
