@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from spineps_rt.export.agreement import compare
-from spineps_rt.export.graph import load_graph
-from spineps_rt.export.half import to_half
-from spineps_rt.export.tensorrt import Built, build_engine
-from spineps_rt.export.tiles import phantom_tile
-from spineps_rt.export.turing import heads_as_sums
+from spineps_rt.export.checks.agreement import compare
+from spineps_rt.export.checks.tiles import phantom_tile
+from spineps_rt.export.engines.tensorrt import Built, build_engine
+from spineps_rt.export.engines.turing import heads_as_sums
+from spineps_rt.export.graphs.graph import load_graph
+from spineps_rt.export.graphs.half import to_half
 
 from spineps_rt import __version__
 from spineps_rt.engine import embedded_models, select_variant

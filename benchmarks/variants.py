@@ -17,9 +17,9 @@ from typing import Any
 import click
 import onnx
 import onnxruntime
-from spineps_rt.export.build import export
 from spineps_rt.export.folder import read_folder
-from spineps_rt.export.graph import fold, load_graph
+from spineps_rt.export.graphs.graph import fold, load_graph
+from spineps_rt.export.model import export
 from spineps_rt.export.variants import Wanted
 
 from spineps_rt import __version__

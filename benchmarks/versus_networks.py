@@ -3,8 +3,8 @@
 SPINEPS makes model folders of every architecture that the export takes and segments a phantom with them
 (benchmarks/spineps_networks.py). Each folder then goes through the export, and spineps-rt segments the same
 phantom with what comes out: with the float32 graph, with its fp16 variant, and with what stands for that
-variant on hardware that computes in float16 (export/emulated.py). Where fewer voxels than :data:`LEAST` have
-SPINEPS's class, the exit code is 1.
+variant on hardware that computes in float16 (export/graphs/emulated.py). Where fewer voxels than
+:data:`LEAST` have SPINEPS's class, the exit code is 1.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import click
 import nibabel as nib
 import numpy as np
 import onnxruntime
-from spineps_rt.export.build import export
-from spineps_rt.export.emulated import emulated
 from spineps_rt.export.folder import read_folder, serialised, write_folder
-from spineps_rt.export.graph import load_graph
+from spineps_rt.export.graphs.emulated import emulated
+from spineps_rt.export.graphs.graph import load_graph
+from spineps_rt.export.model import export
 from spineps_rt.export.variants import Wanted
 
 from benchmarks.architectures import CASES, CLASSES, CUTOUT, SPACING

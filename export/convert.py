@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from spineps_rt.export.agreement import compare
-from spineps_rt.export.config import read_config
+from spineps_rt.export.checkpoints.config import read_config
+from spineps_rt.export.checkpoints.imported import Imported
+from spineps_rt.export.checkpoints.lightning import read_lightning
+from spineps_rt.export.checkpoints.nnunet import Folds, read_nnunet
+from spineps_rt.export.checkpoints.source import CONFIG, open_source
+from spineps_rt.export.checkpoints.weights import sha256
+from spineps_rt.export.checks.agreement import compare
+from spineps_rt.export.checks.tiles import phantom_tile
+from spineps_rt.export.checks.verify import engines_here
 from spineps_rt.export.folder import write_model
-from spineps_rt.export.imported import Imported
-from spineps_rt.export.lightning import read_lightning
-from spineps_rt.export.nnunet import Folds, read_nnunet
-from spineps_rt.export.onnx import first_layer, to_onnx
-from spineps_rt.export.source import CONFIG, open_source
-from spineps_rt.export.tiles import phantom_tile
-from spineps_rt.export.verify import engines_here
-from spineps_rt.export.weights import sha256
+from spineps_rt.export.graphs.trace import first_layer, to_onnx
 
 from spineps_rt import __version__
 from spineps_rt.engine import load_model
@@ -33,7 +33,7 @@ def convert(source: Path, staged: Path, *, in_turn: bool = False) -> list[str]:
     """Make a model folder with a float32 graph of a SPINEPS model.
 
     Args:
-        source: As :func:`~spineps_rt.export.source.open_source` takes it.
+        source: As :func:`~spineps_rt.export.checkpoints.source.open_source` takes it.
         staged: The folder.
         in_turn: Make a graph of every fold instead, for the runtime to run in turn.
 

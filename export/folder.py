@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from spineps_rt.export.cost import cost_in_turn, cost_of
+from spineps_rt.export.graphs.cost import cost_in_turn, cost_of
 
 from spineps_rt.engine.graphs import GRAPH
 from spineps_rt.engine.manifest import MANIFEST

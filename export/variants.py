@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-from spineps_rt.export.agreement import SAME_DICE, Agreement, compare, worst
-from spineps_rt.export.batched import with_batch
-from spineps_rt.export.emulated import emulated
+from spineps_rt.export.checks.agreement import SAME_DICE, Agreement, compare, worst
+from spineps_rt.export.checks.session import run_graph
+from spineps_rt.export.checks.tiles import tiles_of
 from spineps_rt.export.folder import read_folder, serialised, write_folder
-from spineps_rt.export.graph import check_graph, fold, load_graph
-from spineps_rt.export.half import LARGEST, half_values, to_half, watched
-from spineps_rt.export.int8 import to_int8
-from spineps_rt.export.session import run_graph
-from spineps_rt.export.tiles import tiles_of
+from spineps_rt.export.graphs.batched import with_batch
+from spineps_rt.export.graphs.emulated import emulated
+from spineps_rt.export.graphs.graph import check_graph, fold, load_graph
+from spineps_rt.export.graphs.half import LARGEST, half_values, to_half, watched
+from spineps_rt.export.graphs.int8 import to_int8
 
 from spineps_rt.engine import load_model, open_engine, select_variant
 from spineps_rt.engine.folds import each_fold

@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import torch
-from spineps_rt.export.networks import InstanceUnet, build_semantic
+from spineps_rt.export.checkpoints.networks import InstanceUnet, build_semantic
 
 CLASSES = 3
 COMMON = {

@@ -10,7 +10,7 @@ import onnx
 import pytest
 import tiny_models
 from numba import cuda
-from spineps_rt.export.batched import with_batch
+from spineps_rt.export.graphs.batched import with_batch
 from stacked_bodies import CUTOUT, SPACING, answer, stack
 
 from spineps_rt.engine import device_run, load_model, open_engine, resolve_models, select_variant

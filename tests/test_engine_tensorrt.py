@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny_models
-from spineps_rt.export.engines import build_engines
+from spineps_rt.export.engines.build import build_engines
 
 from spineps_rt.engine import cache, load_model, open_engine, select_variant, tensorrt
 from spineps_rt.engine.base import UnavailableError

@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch", reason="PyTorch comes with [export]")
 pytest.importorskip("onnxscript", reason="onnxscript comes with [export]")
 pytest.importorskip("dynamic_network_architectures", reason="it comes with [export]")
 
+from spineps_rt.export.checkpoints.networks import InstanceUnet, _ConvNorm, build_semantic  # noqa: E402
 from spineps_rt.export.folder import write_model  # noqa: E402 (after the checks above)
-from spineps_rt.export.networks import InstanceUnet, _ConvNorm, build_semantic  # noqa: E402
-from spineps_rt.export.onnx import LabelsToClasses, first_layer, to_onnx  # noqa: E402
+from spineps_rt.export.graphs.trace import LabelsToClasses, first_layer, to_onnx  # noqa: E402
 
 from spineps_rt.engine import load_model  # noqa: E402 (after the checks above)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from spineps_rt.export.agreement import compare
+from spineps_rt.export.checks.agreement import compare
 
 from spineps_rt.errors import ModelError
 

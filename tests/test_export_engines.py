@@ -13,11 +13,12 @@ import onnx
 import pytest
 import tiny_models
 from click.testing import CliRunner
-from spineps_rt.export import engines, tensorrt
-from spineps_rt.export.engines import build_engines
-from spineps_rt.export.layers import layer_report
-from spineps_rt.export.tensorrt import BuildOptions, build_engine
-from spineps_rt.export.turing import heads_as_sums
+from spineps_rt.export.engines import build as engines
+from spineps_rt.export.engines import tensorrt
+from spineps_rt.export.engines.build import build_engines
+from spineps_rt.export.engines.layers import layer_report
+from spineps_rt.export.engines.tensorrt import BuildOptions, build_engine
+from spineps_rt.export.engines.turing import heads_as_sums
 
 from spineps_rt.cli.export import export
 from spineps_rt.engine import cache, load_model, select_variant
@@ -181,7 +182,7 @@ def test_a_library_that_is_missing(name, monkeypatch):
 
 
 def test_turing_needs_onnx(rtx, monkeypatch):
-    monkeypatch.setitem(sys.modules, "spineps_rt.export.turing", None)
+    monkeypatch.setitem(sys.modules, "spineps_rt.export.engines.turing", None)
     with pytest.raises(
         UnavailableError, match=r"sm75 need the package onnx .*pip install 'spineps-rt\[rtx\]'"
     ):

@@ -14,12 +14,12 @@ pytest.importorskip("dynamic_network_architectures", reason="it comes with [expo
 
 import spineps_folders as folders  # noqa: E402 (after the checks above)
 from click.testing import CliRunner  # noqa: E402
-from spineps_rt.export.build import export  # noqa: E402
-from spineps_rt.export.config import read_config  # noqa: E402
-from spineps_rt.export.lightning import read_lightning  # noqa: E402
-from spineps_rt.export.nnunet import read_nnunet  # noqa: E402
-from spineps_rt.export.source import open_source  # noqa: E402
-from spineps_rt.export.verify import verify  # noqa: E402
+from spineps_rt.export.checkpoints.config import read_config  # noqa: E402
+from spineps_rt.export.checkpoints.lightning import read_lightning  # noqa: E402
+from spineps_rt.export.checkpoints.nnunet import read_nnunet  # noqa: E402
+from spineps_rt.export.checkpoints.source import open_source  # noqa: E402
+from spineps_rt.export.checks.verify import verify  # noqa: E402
+from spineps_rt.export.model import export  # noqa: E402
 
 from spineps_rt.cli.main import cli  # noqa: E402
 from spineps_rt.engine import load_model, open_engine  # noqa: E402

@@ -11,15 +11,15 @@ import pytest
 import tiny_models
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
-from spineps_rt.export.batched import with_batch
-from spineps_rt.export.build import export
-from spineps_rt.export.cost import activation_bytes, cost_of
-from spineps_rt.export.emulated import emulated
-from spineps_rt.export.flops import count_flops
-from spineps_rt.export.graph import check_graph, fold, load_graph, retyped, value_types
-from spineps_rt.export.half import half_values, to_half, watched
-from spineps_rt.export.int8 import to_int8
-from spineps_rt.export.session import run_graph
+from spineps_rt.export.checks.session import run_graph
+from spineps_rt.export.graphs.batched import with_batch
+from spineps_rt.export.graphs.cost import activation_bytes, cost_of
+from spineps_rt.export.graphs.emulated import emulated
+from spineps_rt.export.graphs.flops import count_flops
+from spineps_rt.export.graphs.graph import check_graph, fold, load_graph, retyped, value_types
+from spineps_rt.export.graphs.half import half_values, to_half, watched
+from spineps_rt.export.graphs.int8 import to_int8
+from spineps_rt.export.model import export
 from spineps_rt.export.variants import Wanted
 
 from spineps_rt.cli.main import cli

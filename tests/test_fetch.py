@@ -15,9 +15,9 @@ from functools import partial
 
 import pytest
 import tiny_models
-from spineps_rt.export import fetch as fetching
-from spineps_rt.export.fetch import fetch
-from spineps_rt.export.releases import RELEASES, Release, find_release
+from spineps_rt.export.download import fetch as fetching
+from spineps_rt.export.download.fetch import fetch
+from spineps_rt.export.download.releases import RELEASES, Release, find_release
 
 from spineps_rt.engine import load_model
 from spineps_rt.errors import EngineError, ModelError, OutputError

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 import torch
+from spineps_rt.export.checkpoints.networks import InstanceUnet, build_semantic
 from spineps_rt.export.folder import write_model
-from spineps_rt.export.networks import InstanceUnet, build_semantic
-from spineps_rt.export.onnx import LabelsToClasses, first_layer, to_onnx
+from spineps_rt.export.graphs.trace import LabelsToClasses, first_layer, to_onnx
 
 from spineps_rt.labels import SEMANTIC_CLASSES
 from training import cutouts, folders, plans

@@ -120,7 +120,7 @@ def export_model(source: Path, output: Path, *, overwrite: bool = False, **wante
     from spineps_rt.export.extra import export_extra  # noqa: PLC0415 (--help needs nothing)
 
     with export_extra():
-        from spineps_rt.export import build  # noqa: PLC0415 (onnx)
+        from spineps_rt.export import model as build  # noqa: PLC0415 (onnx)
 
     for line in build.export(source, output, overwrite=overwrite, wanted=build.Wanted(**wanted)):
         click.echo(line)
@@ -130,7 +130,7 @@ def _print_verified(model: str, scans: tuple[Path, ...]) -> None:
     from spineps_rt.export.extra import export_extra  # noqa: PLC0415
 
     with export_extra():
-        from spineps_rt.export.verify import verify  # noqa: PLC0415 (onnx)
+        from spineps_rt.export.checks.verify import verify  # noqa: PLC0415 (onnx)
 
     for one in verify(model, scans):
         speed = f"{one.seconds:8.3f} s {one.gflops / one.seconds:8.1f} GFLOP/s"
@@ -143,8 +143,8 @@ def _build(
     from spineps_rt.engine import load_model, select_variant  # noqa: PLC0415 (numpy; --help needs none)
     from spineps_rt.engine.openvino import BF16  # noqa: PLC0415
     from spineps_rt.engine.tensorrt import FULL, HALF  # noqa: PLC0415
-    from spineps_rt.export.engines import build_engines  # noqa: PLC0415
-    from spineps_rt.export.tensorrt import BuildOptions  # noqa: PLC0415
+    from spineps_rt.export.engines.build import build_engines  # noqa: PLC0415
+    from spineps_rt.export.engines.tensorrt import BuildOptions  # noqa: PLC0415
 
     if BF16 in precisions:
         raise click.UsageError("bf16 is how OpenVINO may compute; engines are fp32, fp16 or int8.")

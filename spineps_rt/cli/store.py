@@ -45,7 +45,7 @@ def fetch(name: str | None, overwrite: bool) -> None:
     command. Its SHA-256 is recorded at the first time and must be the same ever after. The export needs
     PyTorch: pip install 'spineps-rt[export]'. What the networks' licences ask of you stands at their release.
     """
-    from spineps_rt.export.releases import RELEASES, find_release  # noqa: PLC0415
+    from spineps_rt.export.download.releases import RELEASES, find_release  # noqa: PLC0415
 
     if name is None:
         for one, release in RELEASES.items():
@@ -53,7 +53,7 @@ def fetch(name: str | None, overwrite: bool) -> None:
         return
     release = find_release(name)
     from spineps_rt.engine.store import store_folder  # noqa: PLC0415
-    from spineps_rt.export.fetch import fetch as download  # noqa: PLC0415 (the network)
+    from spineps_rt.export.download.fetch import fetch as download  # noqa: PLC0415 (the network)
     from spineps_rt.install import place_for  # noqa: PLC0415
 
     place_for(name, overwrite=overwrite)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from spineps_rt.export.agreement import Agreement, compare
-from spineps_rt.export.flops import count_flops
-from spineps_rt.export.graph import load_graph
-from spineps_rt.export.tiles import tiles_of
+from spineps_rt.export.checks.agreement import Agreement, compare
+from spineps_rt.export.checks.tiles import tiles_of
+from spineps_rt.export.graphs.flops import count_flops
+from spineps_rt.export.graphs.graph import load_graph
 from spineps_rt.export.variants import DEVICES
 
 from spineps_rt.engine import load_model, open_engine, select_variant

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 import onnx
-from spineps_rt.export.flops import count_flops
-from spineps_rt.export.graph import retyped
+from spineps_rt.export.graphs.flops import count_flops
+from spineps_rt.export.graphs.graph import retyped
 
 
 def cost_of(model: onnx.ModelProto) -> dict[str, int]:
@@ -17,7 +17,7 @@ def cost_of(model: onnx.ModelProto) -> dict[str, int]:
         model: Of static shapes.
 
     Returns:
-        ``flops`` as :func:`~spineps_rt.export.flops.count_flops` counts them and ``activation_bytes`` as
+        ``flops`` as :mod:`~spineps_rt.export.graphs.flops` counts them and ``activation_bytes`` as
         :func:`activation_bytes` does, both for one run, all samples of the batch.
 
     Raises:

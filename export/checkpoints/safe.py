@@ -118,7 +118,7 @@ def _with_stand_ins(path: Path, packed: bool) -> Any:
     with zipfile.ZipFile(path) as archive:
         if any(name.split("/")[-1] == "constants.pkl" for name in archive.namelist()):
             raise ModelError(f"{path} is a TorchScript program; expected a checkpoint with weights.")
-    reader = types.SimpleNamespace(__name__="spineps_rt.export.safe", Unpickler=_Reader)
+    reader = types.SimpleNamespace(__name__="spineps_rt.export.checkpoints.safe", Unpickler=_Reader)
     try:
         return torch.load(path, map_location="cpu", pickle_module=reader, weights_only=False)
     except Exception as error:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spineps_rt.export.tensorrt import BuildOptions, build_engine, targets
+from spineps_rt.export.engines.tensorrt import BuildOptions, build_engine, targets
 
 from spineps_rt import __version__
 from spineps_rt.engine.cache import FOLDER_VARIABLE, EngineKey, cache_folder, read_own, require_private

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 from spineps_rt.export.extra import export_extra
-from spineps_rt.export.graph import fold, retyped
+from spineps_rt.export.graphs.graph import fold, retyped
 
 from spineps_rt.engine.offline import import_onnxruntime
 

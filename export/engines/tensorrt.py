@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from spineps_rt.export.layers import layer_report
+from spineps_rt.export.engines.layers import layer_report
 
 from spineps_rt.engine.base import UnavailableError
 from spineps_rt.engine.gpu import compute_capability
@@ -40,7 +40,7 @@ class Built:
 
     engine: bytes
     report: dict[str, Any]
-    """Settings, seconds, input and output, and what :func:`~spineps_rt.export.layers.layer_report` reads."""
+    """Settings, seconds, input and output, and what :mod:`~spineps_rt.export.engines.layers` reads."""
     timing_cache: bytes
     """For the next build; empty from TensorRT-RTX, which measures nothing while it builds."""
 
@@ -83,7 +83,7 @@ def build_engine(
 
     Args:
         graph: A serialised ONNX model. Its types are taken as they are: engines are strongly typed. Only
-            for sm75 TensorRT-RTX gets it as :func:`~spineps_rt.export.turing.heads_as_sums` writes it.
+            for sm75 TensorRT-RTX gets it as :mod:`~spineps_rt.export.engines.turing` writes it.
         library: What builds it.
         target: One of :func:`targets`.
         precision: What the graph computes in, by which it is checked, not changed: fp32, fp16, bf16 or int8.
@@ -132,7 +132,7 @@ def _without_float32(library: Library, target: str) -> bool:
 
 def _for_turing(graph: bytes) -> tuple[bytes, list[str]]:
     try:
-        from spineps_rt.export.turing import heads_as_sums  # noqa: PLC0415 (onnx, which no other target needs)
+        from spineps_rt.export.engines.turing import heads_as_sums  # noqa: PLC0415 (onnx, which no other target needs)
     except ImportError as error:
         raise UnavailableError(
             f"Engines for {_TURING} need the package onnx ({error}): pip install 'spineps-rt[rtx]'"

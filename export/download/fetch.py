@@ -14,8 +14,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from spineps_rt.export.known import check_known, is_known
-from spineps_rt.export.releases import Release
+from spineps_rt.export.download.known import check_known, is_known
+from spineps_rt.export.download.releases import Release
 
 from spineps_rt.archive import check_content
 from spineps_rt.errors import ModelError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import onnx
-from spineps_rt.export.graph import retyped
+from spineps_rt.export.graphs.graph import retyped
 
 
 def count_flops(model: onnx.ModelProto) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spineps_rt.export.source import read_json
+from spineps_rt.export.checkpoints.source import read_json
 
 from spineps_rt.errors import ModelError
 from spineps_rt.labels import VERTEBRA_IDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 from onnx import numpy_helper
-from spineps_rt.export.graph import fold, replace_nodes, retyped
+from spineps_rt.export.graphs.graph import fold, replace_nodes, retyped
 
 
 def with_batch(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:

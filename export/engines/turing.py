@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from spineps_rt.export.graph import load_graph, replace_nodes, retyped
+from spineps_rt.export.graphs.graph import load_graph, replace_nodes, retyped
 
 
 def heads_as_sums(graph: bytes) -> tuple[bytes, list[str]]:

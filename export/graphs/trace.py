@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 import torch
-from spineps_rt.export.graph import OPSET, check_graph, fold
+from spineps_rt.export.graphs.graph import OPSET, check_graph, fold
 from torch import nn
 
 ONE_CHANNEL_LABELS = 9

@@ -19,7 +19,7 @@ def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wante
     """Make a model folder.
 
     Args:
-        source: A model of SPINEPS, as :func:`~spineps_rt.export.source.open_source` takes it; or a model
+        source: A model of SPINEPS, as :mod:`~spineps_rt.export.checkpoints.source` takes it; or a model
             folder of this runtime or an embedded model's name, whose graphs are taken over as they are.
         output: The model folder, created if missing; may be the source.
         overwrite: A model there may be replaced.

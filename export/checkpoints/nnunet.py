@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from spineps_rt.export.config import Config
-from spineps_rt.export.imported import Imported
-from spineps_rt.export.networks import build_semantic, resolved_configuration
-from spineps_rt.export.safe import load_checkpoint
-from spineps_rt.export.source import find, read_json
-from spineps_rt.export.weights import load_exactly
+from spineps_rt.export.checkpoints.config import Config
+from spineps_rt.export.checkpoints.imported import Imported
+from spineps_rt.export.checkpoints.networks import build_semantic, resolved_configuration
+from spineps_rt.export.checkpoints.safe import load_checkpoint
+from spineps_rt.export.checkpoints.source import find, read_json
+from spineps_rt.export.checkpoints.weights import load_exactly
 from torch import nn
 
 from spineps_rt.errors import ModelError

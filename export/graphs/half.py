@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from spineps_rt.export.graph import fold, replace_nodes, retyped, value_types
+from spineps_rt.export.graphs.graph import fold, replace_nodes, retyped, value_types
 
 from spineps_rt.errors import ModelError
 
@@ -38,7 +38,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     operands. Input and output keep their types.
 
     Args:
-        model: A float32 graph, as :func:`~spineps_rt.export.graph.check_graph` passes it.
+        model: A float32 graph, as :func:`~spineps_rt.export.graphs.graph.check_graph` passes it.
 
     Returns:
         A new graph, its constants folded and cast, its types inferred anew.

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from spineps_rt.export.graph import replace_nodes, retyped, value_types
+from spineps_rt.export.graphs.graph import replace_nodes, retyped, value_types
 
 _SPLIT = np.float32(2**13 + 1)
 """Times this, and the difference taken back, a float32 keeps its upper 11 bits, rounded to nearest (Dekker
@@ -24,7 +24,7 @@ def emulated(model: onnx.ModelProto) -> onnx.ModelProto:
     """Make the float32 graph that rounds where a mixed-precision graph rounds.
 
     Args:
-        model: As :func:`~spineps_rt.export.half.to_half` makes it.
+        model: As :func:`~spineps_rt.export.graphs.half.to_half` makes it.
 
     Returns:
         A new graph.
