@@ -8,8 +8,8 @@ from stacked_bodies import CUTOUT, EVERYTHING, PITCH, SPACING, answer, stack
 
 from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.options import InstanceOptions
-from spineps_rt.stages import semantic
-from spineps_rt.stages.instance import InstanceLimits, segment_instances
+from spineps_rt.stages import semantic_cleaning
+from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
 
 LIMITS = InstanceLimits(cutout=CUTOUT)
 GOLDEN = Path(__file__).parents[1].parent / "shared" / "golden" / "B"
@@ -181,7 +181,7 @@ def test_peer_golden_answers_voxel_for_voxel():
         return np.asanyarray(nibabel.load(next(GOLDEN.glob(pattern))).dataobj)
 
     oracle = read("oracle_sem.nii.gz")
-    clean = semantic.clean(oracle, spacing=SPACING)
+    clean = semantic_cleaning.clean(oracle, spacing=SPACING)
     assert (clean != oracle).any()
     np.testing.assert_array_equal(clean, read("*_seg-spine-raw_msk.nii.gz"))
     with np.load(GOLDEN / "cuts.npz") as file:

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from benchmarks import golden, odd_columns, parity, parity_page
 from benchmarks.replay import RULES, CutoutError, replay
 from spineps_rt.options import AS_SPINEPS, ReconcileOptions
-from spineps_rt.stages.instance import segment_instances
-from spineps_rt.stages.reconcile import Reconciled, reconcile
+from spineps_rt.stages.instance.segment import segment_instances
+from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 
 HERE = Path(__file__).parent
 SCANS = ("cervical", "thoracic", "lumbar")
