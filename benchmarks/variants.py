@@ -1,7 +1,8 @@
 """The embedded models' variants against float32: ``python -m benchmarks.variants SCAN...``.
 
-Each variant is exported as ``spineps-rt export`` does, tried on a phantom and on the scans, and thrown away;
-a refusal is kept with its reason. The checkpoints are exported again and compared with the embedded graphs.
+Each variant is exported as ``spineps-rt export model`` does, tried on a phantom and on the scans, and thrown
+away; a refusal is kept with its reason. The checkpoints are exported again and compared with the embedded
+graphs.
 """
 
 from __future__ import annotations

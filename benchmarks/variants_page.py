@@ -20,7 +20,7 @@ def section(document: dict[str, Any]) -> str:
         "## Variants of the embedded models against float32",
         "",
         f"{document['date']}. Machine: {machine['cpu']}, {machine['cores']} cores; {versions}. Each variant "
-        "is exported as `spineps-rt export` does and tried on one tile of a phantom and one of each of "
+        "is exported as `spineps-rt export model` does and tried on one tile of a phantom and one of each of "
         f"{len(document['scans'])} scans ({', '.join(document['scans'])}). *Same class* is the share of the "
         "voxels in the worst tile and on the worst engine, the Dice is that of the worst class. Seconds and "
         "megabytes of engines of TensorRT-RTX stand in their own section.",

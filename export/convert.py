@@ -79,7 +79,7 @@ def _require_size(network: torch.nn.Module) -> None:
     size = sum(value.numel() * value.element_size() for value in values)
     if size > LARGEST:
         folds = f" of its {len(network.networks)} folds together" if isinstance(network, Folds) else ""
-        remedy = " Make a graph of every fold: spineps-rt export SOURCE -o MODEL_DIR --folds in-turn"
+        remedy = " Make a graph of every fold: spineps-rt export model SOURCE -o MODEL_DIR --folds in-turn"
         raise ModelError(
             f"The network's graph{folds} would have {size / 1e9:.1f} GB; an ONNX file ends at 2.1 GB."
             f"{remedy if folds else ''}"

@@ -82,7 +82,9 @@ def test_a_zip_file_with_a_folder_in_it_becomes_an_instance_model(tmp_path):
     ranged = {"resolution_range": [[2, 2, 4], [3, 3, 5]], "mapping": {"49": 1}, "vert_size_threshold": 7}
     folders.write_lightning(tmp_path / "in" / "nested", config=ranged)
     source = shutil.make_archive(str(tmp_path / "m"), "zip", tmp_path / "in")
-    result = CliRunner().invoke(cli, ["export", source, "-o", str(tmp_path / "out")], catch_exceptions=False)
+    result = CliRunner().invoke(
+        cli, ["export", "model", source, "-o", str(tmp_path / "out")], catch_exceptions=False
+    )
     assert result.exit_code == 0
     model = load_model(tmp_path / "out")
     assert model.spacing_range == ((2.0, 2.0, 4.0), (3.0, 3.0, 5.0))

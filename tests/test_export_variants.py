@@ -282,6 +282,7 @@ def in_bfloat16():
 def test_bfloat16_is_vouched_for_where_it_agrees(tmp_path):
     arguments = [
         "export",
+        "model",
         str(write_unet(tmp_path / "in")),
         "-o",
         str(tmp_path / "out"),
@@ -310,9 +311,9 @@ def test_bfloat16_below_its_limits_is_refused_with_figures(tmp_path):
 
 def test_no_engine_for_a_gpu_is_built_in_bfloat16(tmp_path):
     source = write_unet(tmp_path / "in")
-    arguments = ["export", "--engine", "tensorrt-rtx", "--sm", "86", "--precision", "bf16", str(source)]
-    done = CliRunner().invoke(cli, arguments)
-    assert done.exit_code == 2 and "engines are fp32, fp16 or int8" in done.output
+    words = ["engine", str(source), "--library", "tensorrt-rtx", "--sm", "86", "--precision", "bf16"]
+    done = CliRunner().invoke(cli, ["export", *words])
+    assert done.exit_code == 2 and "'bf16' is not one of 'fp32', 'fp16', 'int8'" in done.output
 
 
 def test_int8_below_its_limits_is_refused_with_figures(tmp_path):
@@ -385,7 +386,7 @@ def test_a_graph_that_contradicts_itself_or_is_none():
 
 
 def test_the_command_verifies_every_variant(built):
-    done = CliRunner().invoke(cli, ["export", "--verify", str(built[0])])
+    done = CliRunner().invoke(cli, ["export", "verify", str(built[0])])
     assert done.exit_code == 0, done.output
     lines = [line.split() for line in done.output.splitlines()]
     names = ["fp32", "b2", "fp16", "fp16.b2"]
@@ -396,18 +397,26 @@ def test_the_command_verifies_every_variant(built):
 def test_the_command_makes_variants_or_says_what_is_wrong(tmp_path):
     source = write_unet(tmp_path / "in")
     run = CliRunner().invoke
-    arguments = ["export", str(source), "-o", str(tmp_path / "out"), "--precision", "fp16"]
+    arguments = ["export", "model", str(source), "-o", str(tmp_path / "out"), "--precision", "fp16"]
     done = run(cli, arguments)
     assert done.exit_code == 0, done.output
     assert "fp16 against float32" in done.output
     assert list(json.loads((tmp_path / "out" / "manifest.json").read_text())["variants"]) == ["fp16"]
-    for wrong in (["export"], ["export", "--verify", "x", "--batch", "2"], ["export", "x"]):
+    for wrong in (["export"], ["export", "model", "x"], ["export", "model", "x", "-o", "y", "--scan", "z"]):
         assert run(cli, wrong).exit_code == 2
+
+
+@pytest.mark.parametrize("words", [["t2w", "-o", "out"], ["-o", "out", "t2w"], ["--verify", "t2w"]])
+def test_the_command_that_was_left_out_is_named(words):
+    done = CliRunner().invoke(cli, ["export", *words])
+    assert done.exit_code == 2
+    said = " ".join(done.output.split())
+    assert f"{words[0]!r} is no command of export. Type: spineps-rt export model SOURCE -o MODEL_DIR" in said
 
 
 def test_a_missing_library_is_named_with_the_line_that_helps(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "spineps_rt.export.convert", raising=False)
-    done = CliRunner().invoke(cli, ["export", str(tmp_path), "-o", str(tmp_path / "out")])
+    done = CliRunner().invoke(cli, ["export", "model", str(tmp_path), "-o", str(tmp_path / "out")])
     assert isinstance(done.exception, EngineError)
     assert "pip install 'spineps-rt[export]'" in str(done.exception)

@@ -230,7 +230,8 @@ def test_import_list_show_verify_remove(command, models, source, pack):
     assert "my.model-1" in out
     assert "model.onnx has 5 bytes" in out
     for answer in ("n\n", ""):
-        assert command("remove", "my.model-1", answer=answer)[0] != 0
+        code, _, err = command("remove", "my.model-1", answer=answer)
+        assert code == 1 and err.endswith("is kept. Answer y, or pass --yes, to delete it.\n")
         assert (models / "my.model-1").is_dir()
     assert command("remove", "my.model-1", answer="y\n")[0] == 0
     assert list(models.iterdir()) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spineps_rt.export.engines.tensorrt import BuildOptions, build_engine, targets
+from spineps_rt.export.engines.tensorrt import BuildOptions, NoFloat32Error, build_engine, targets
 
 from spineps_rt._version import __version__
 from spineps_rt.backends.engine_cache import (
@@ -22,7 +21,7 @@ from spineps_rt.backends.engine_cache import (
     require_private,
 )
 from spineps_rt.backends.folds import each_fold
-from spineps_rt.backends.tensorrt import FULL, compatible_version, engine_key
+from spineps_rt.backends.tensorrt import FULL, HALF, compatible_version, engine_key
 from spineps_rt.backends.tensorrt_library import Library, load_library
 from spineps_rt.errors import EngineError, ModelError, OutputError
 from spineps_rt.io.streams import write_together
@@ -39,10 +38,20 @@ class Stored:
     """What lies beside it as JSON."""
 
 
+@dataclass(frozen=True)
+class BuildResult:
+    """What came of one request."""
+
+    stored: list[Stored]
+    """The engines that are in the cache now."""
+    refused: list[str]
+    """A sentence for each target that was not built, with the reason."""
+
+
 def build_engines(
     model: Model, *, library: str, sm: Sequence[str] = (), options: BuildOptions | None = None
-) -> list[Stored]:
-    """Build a model's engines and put them into the cache: all or none, in the place of former ones.
+) -> BuildResult:
+    """Build a model's engines and put them into the cache, in the place of former ones, all at once.
 
     Args:
         model: The model, in the variant that is to be built.
@@ -53,38 +62,62 @@ def build_engines(
             engines.
 
     Returns:
-        What was stored.
+        What was stored, and what the library cannot build: of a target, every fold or none.
 
     Raises:
         UnavailableError: The library is not installed, or TensorRT has no GPU.
-        EngineError: A target is unknown, the cache is not private, or the library cannot build the graph.
+        EngineError: A target is unknown, or the cache is not private.
         ModelError: The graph cannot be read, or is not what the manifest says.
         OutputError: The cache cannot be written.
     """
     loaded, options = load_library(library), options or BuildOptions()
     wanted = _wanted(loaded, sm, options)
     folder = private_folder()
-    stored, items = [], []
-    for one, target in itertools.product(each_fold(model), wanted):
-        timing = folder / f"timing-{target}-{library}-{loaded.version}.cache"
-        known = read_own(timing) if timing.is_file() else b""
-        key = _key(one, loaded, target, options)
-        built = build_engine(
-            read_graph(one),
-            library=loaded,
-            target=target,
-            precision=_precision(key.precision),
-            options=replace(options, timing_cache=known),
-        )
-        _require_ends(one, built.report)
-        path = folder / f"{key.name}.engine"
-        metadata = _metadata(key, built.engine, built.report)
-        text = json.dumps(metadata, indent=1) + "\n"
-        items += [(path, built.engine), (path.with_name(f"{key.name}.json"), text.encode())]
-        items += [(timing, built.timing_cache)] if built.timing_cache else []
-        stored.append(Stored(path, metadata))
+    stored: list[Stored] = []
+    refused: list[str] = []
+    items: list[tuple[Path, bytes]] = []
+    for target in wanted:
+        try:
+            built = [_built(one, loaded, target, options, folder) for one in each_fold(model)]
+        except EngineError as error:
+            refused.append(f"{error}{_remedy(error, model)}")
+            continue
+        stored += [one for one, _ in built]
+        items += [item for _, own in built for item in own]
     write_together(items)
-    return stored
+    return BuildResult(stored, refused)
+
+
+def _built(
+    model: Model, library: Library, target: str, options: BuildOptions, folder: Path
+) -> tuple[Stored, list[tuple[Path, bytes]]]:
+    """One engine and the files that it is to be stored as."""
+    timing = folder / f"timing-{target}-{library.name}-{library.version}.cache"
+    known = read_own(timing) if timing.is_file() else b""
+    key = _key(model, library, target, options)
+    built = build_engine(
+        read_graph(model),
+        library=library,
+        target=target,
+        precision=_precision(key.precision),
+        options=replace(options, timing_cache=known),
+    )
+    _require_ends(model, built.report)
+    path = folder / f"{key.name}.engine"
+    metadata = _metadata(key, built.engine, built.report)
+    text = json.dumps(metadata, indent=1) + "\n"
+    items = [(path, built.engine), (path.with_name(f"{key.name}.json"), text.encode())]
+    items += [(timing, built.timing_cache)] if built.timing_cache else []
+    return Stored(path, metadata), items
+
+
+def _remedy(error: EngineError, model: Model) -> str:
+    """What helps where the library lacks float32, of what this model has."""
+    if not isinstance(error, NoFloat32Error):
+        return ""
+    if HALF in model.variants:
+        return f" Build with --precision {HALF}."
+    return f" This model has no {HALF}: leave {error.target.removeprefix('sm')} out of --sm."
 
 
 def private_folder() -> Path:

@@ -22,6 +22,14 @@ _TURING = "sm75"
 """TensorRT-RTX has no convolutions and matrix products in float32 for it."""
 
 
+class NoFloat32Error(EngineError):
+    """The library has no products of float32 for a target, and the graph needs them."""
+
+    def __init__(self, message: str, target: str) -> None:
+        super().__init__(message)
+        self.target = target
+
+
 @dataclass(frozen=True)
 class BuildOptions:
     """What only TensorRT has, because it builds on the GPU that it is for."""
@@ -93,7 +101,8 @@ def build_engine(
         The engine and its report.
 
     Raises:
-        EngineError: The library cannot build this graph; the message holds its reason.
+        EngineError: The library cannot build this graph; the message holds its reason. A
+            :class:`NoFloat32Error` where float16 would do.
         ModelError: The graph cannot be read, or computes in another precision.
     """
     options = options or BuildOptions()
@@ -161,9 +170,10 @@ def _require_half(network: Any, library: Library, target: str) -> None:
         if layer.type.name in _PRODUCTS and layer.get_output(0).dtype.name == "FLOAT"
     ]
     if single:
-        raise EngineError(
+        raise NoFloat32Error(
             f"{library.name} {library.version} has no convolutions and matrix products in float32 for "
-            f"{target}; the graph holds {len(single)} ({', '.join(single[:3])}). Build with --precision fp16."
+            f"{target}; the graph holds {len(single)} ({', '.join(single[:3])}).",
+            target,
         )
 
 

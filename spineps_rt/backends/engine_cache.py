@@ -52,7 +52,7 @@ class EngineKey:
         Args:
             source: The model's folder.
         """
-        words = ["spineps-rt export --engine", self.library]
+        words = ["spineps-rt export engine --library", self.library]
         if self.library == "tensorrt-rtx":
             words.append(f"--sm {self.target.removeprefix('sm')}")
         elif not self.target.startswith("sm"):

@@ -152,7 +152,7 @@ def _plan(scan: Path | None, model: str | None, limit: int | None) -> None:
     click.echo(f"tiles {best.tiles}, {best.batches[0]} at once; cutouts {best.batches[1]} at once")
     click.echo(f"logits summed in {best.sums}: spineps-rt run --sums {best.sums}")
     for batch in sorted({*best.batches} - {1}):
-        made = f"spineps-rt export MODEL -o FOLDER --batch {batch}, then --model FOLDER@b{batch}"
+        made = f"spineps-rt export model MODEL -o FOLDER --batch {batch}, then --model FOLDER@b{batch}"
         click.echo(f"a graph for {batch} at once: {made}")
     if not fitting:
         raise EngineError(

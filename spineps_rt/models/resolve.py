@@ -137,7 +137,7 @@ def select_variant(model: M, name: str) -> M:
         known = ", ".join(model.variants) or "none"
         raise ModelError(
             f"Model {model.name!r} ({model.folder}) has no variant {name!r}; it has: {known}. "
-            f"Make it with: spineps-rt export {model.folder} -o NEW_FOLDER --precision ... --batch ..."
+            f"Make it with: spineps-rt export model {model.folder} -o NEW_FOLDER --precision ... --batch ..."
         )
     batch = model.variants[name].batch if name else 1
     ends = [replace(spec, shape=(batch, *spec.shape[1:])) for spec in (model.input, model.output)]
