@@ -23,10 +23,10 @@ import onnx
 import openvino
 import openvino.opset13 as operators
 import torch
-from spineps_rt.export.checkpoints.networks import InstanceUnet, build_semantic
+from spineps_rt.export.checkpoints.instance_unet import InstanceUnet, LabelsToClasses
+from spineps_rt.export.checkpoints.plans import build_semantic
 from spineps_rt.export.checks.agreement import compare
 from spineps_rt.export.checks.tiles import phantom_tile
-from spineps_rt.export.graphs.trace import LabelsToClasses
 
 from benchmarks.run_latency import RESULTS
 from spineps_rt.backends import Engine, open_engine

@@ -10,11 +10,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch comes with [export]")
 pytest.importorskip("onnxscript", reason="onnxscript comes with [export]")
-pytest.importorskip("dynamic_network_architectures", reason="it comes with [export]")
 
-from spineps_rt.export.checkpoints.networks import InstanceUnet, _ConvNorm, build_semantic  # noqa: E402
+from spineps_rt.export.checkpoints.instance_unet import (  # noqa: E402
+    InstanceUnet,
+    LabelsToClasses,
+    _ConvNorm,
+)
+from spineps_rt.export.checkpoints.plans import build_semantic  # noqa: E402
 from spineps_rt.export.folder import write_model  # noqa: E402 (after the checks above)
-from spineps_rt.export.graphs.trace import LabelsToClasses, first_layer, to_onnx  # noqa: E402
+from spineps_rt.export.graphs.trace import first_layer, to_onnx  # noqa: E402
 
 from spineps_rt.models import load_model  # noqa: E402 (after the checks above)
 

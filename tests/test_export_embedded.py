@@ -10,7 +10,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch comes with [export]")
 onnx = pytest.importorskip("onnx", reason="onnx comes with [export]")
 pytest.importorskip("onnxscript", reason="onnxscript comes with [export]")
-pytest.importorskip("dynamic_network_architectures", reason="it comes with [export]")
 
 from spineps_rt.export.checkpoints.config import read_config  # noqa: E402 (after the checks above)
 from spineps_rt.export.checkpoints.lightning import read_lightning  # noqa: E402

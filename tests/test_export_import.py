@@ -10,7 +10,6 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch comes with [export]")
 pytest.importorskip("onnxscript", reason="onnxscript comes with [export]")
-pytest.importorskip("dynamic_network_architectures", reason="it comes with [export]")
 
 import spineps_folders as folders  # noqa: E402 (after the checks above)
 from click.testing import CliRunner  # noqa: E402

@@ -11,7 +11,6 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch comes with [export]")
 pytest.importorskip("onnxscript", reason="onnxscript comes with [export]")
-pytest.importorskip("dynamic_network_architectures", reason="it comes with [export]")
 
 import spineps_folders as folders  # noqa: E402 (after the checks above)
 import tiny_models  # noqa: E402

@@ -7,11 +7,10 @@ from typing import Any
 import torch
 from spineps_rt.export.checkpoints.config import Config
 from spineps_rt.export.checkpoints.imported import Imported
-from spineps_rt.export.checkpoints.networks import InstanceUnet
+from spineps_rt.export.checkpoints.instance_unet import InstanceUnet, LabelsToClasses
 from spineps_rt.export.checkpoints.safe import load_checkpoint
 from spineps_rt.export.checkpoints.source import find
 from spineps_rt.export.checkpoints.weights import load_exactly
-from spineps_rt.export.graphs.trace import LabelsToClasses
 
 from spineps_rt.errors import ModelError
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from spineps_rt.export.checkpoints.config import Config
 from spineps_rt.export.checkpoints.imported import Imported
-from spineps_rt.export.checkpoints.networks import build_semantic, resolved_configuration
+from spineps_rt.export.checkpoints.plans import build_semantic, resolved_configuration
 from spineps_rt.export.checkpoints.safe import load_checkpoint
 from spineps_rt.export.checkpoints.source import find, read_json
 from spineps_rt.export.checkpoints.weights import load_exactly
