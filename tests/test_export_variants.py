@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from dataclasses import asdict
@@ -11,7 +12,11 @@ import pytest
 import tiny_models
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
+from spineps_rt.export.checks.agreement import compare
 from spineps_rt.export.checks.session import run_graph
+from spineps_rt.export.checks.trial import Trial, Verdict
+from spineps_rt.export.checks.verify import verify
+from spineps_rt.export.engines.build import build_engines
 from spineps_rt.export.graphs.batched import with_batch
 from spineps_rt.export.graphs.cost import activation_bytes, cost_of
 from spineps_rt.export.graphs.emulated import emulated
@@ -212,6 +217,59 @@ def test_the_manifest_tells_file_batch_and_figures(built):
         open_engine(model, variant="int8")
     said = CliRunner().invoke(cli, ["models", "show", str(built[0])]).output
     assert "b2, fp16, fp16.b2" in said
+
+
+def test_a_variant_runs_where_it_is_vouched_for(tmp_path, built, caplog):
+    export(built[0], tmp_path / "m")
+    model = load_model(tmp_path / "m")
+    installed = ("onnx", *(["openvino"] if has_openvino() else []))
+    assert {name: v.engines for name, v in model.variants.items()} == dict.fromkeys(
+        model.variants, (*installed, "gpu")
+    )
+    entries = json.loads((tmp_path / "m" / "manifest.json").read_text())["variants"]
+    entries["fp16"]["engines"] = ["onnx"]
+    tiny_models.edit_manifest(tmp_path / "m", variants=entries)
+    model = load_model(tmp_path / "m")
+    with pytest.raises(EngineError, match=r"'fp16' .* was not found to agree on openvino; it was on onnx\."):
+        open_engine(model, device="openvino", variant="fp16")
+    with open_engine(model, device="cpu", variant="fp16") as engine:  # the next that is vouched for
+        assert engine.provider == "ONNX Runtime CPUExecutionProvider"
+    with pytest.raises(EngineError, match="was not found to agree on tensorrt-rtx"):
+        build_engines(select_variant(model, "fp16"), library="tensorrt-rtx", sm=["86"])
+    tried = [(one.variant, one.provider.split()[0]) for one in verify(tmp_path / "m")]
+    assert ("fp16", "OpenVINO") in tried or not has_openvino()  # vouched for or not
+
+
+def has_openvino():
+    return importlib.util.find_spec("openvino") is not None
+
+
+def test_gpus_are_vouched_for_by_what_stands_for_them():
+    right = compare(images(), images())
+    reference, other = Verdict({"onnx": right}, {}), Verdict({"openvino": right}, {"onnx": "differs"})
+    assert reference.engines(in_float16=False) == ["onnx", "gpu"]
+    assert other.engines(in_float16=False) == ["openvino"]
+    assert other.engines(in_float16=True) == ["openvino", "gpu"]
+    assert Verdict({"onnx": right}, {"cuda": "differs"}).engines(in_float16=True) == ["onnx"]
+
+
+def test_a_device_that_fails_is_told_and_not_vouched_for(built):
+    model = load_model(built[0])
+    trial = Trial(model, [images()])
+    trial.devices = ["onnx", "cudnn"]  # as if it had run float32
+    verdict = trial.run(built[0], "fp16")
+    assert list(verdict.passed) == ["onnx"] and "no device 'cudnn'" in verdict.failed["cudnn"]
+    trial.devices = ["cudnn"]
+    with pytest.raises(ModelError, match=r"no device 'cudnn'.*Nothing was written\."):
+        trial.run(built[0], "fp16")
+
+
+@pytest.mark.parametrize("engines", [[], "onnx", ["onnx", "cudnn"]])
+def test_what_is_vouched_for_is_an_engine(tmp_path, engines):
+    entry = {"file": "model.onnx", "batch": 1, "same_class": 1, "worst_dice": 1, "engines": engines}
+    tiny_models.edit_manifest(write_unet(tmp_path / "m"), variants={"fp16": entry})
+    with pytest.raises(ModelError, match=r"'variants\.fp16\.engines' is .*expected a list of some of onnx"):
+        load_model(tmp_path / "m")
 
 
 def test_a_damaged_variant_is_noticed_when_it_is_used(tmp_path, built):

@@ -36,7 +36,7 @@ class Agreement:
         if not (self.same_class >= SAME_CLASS and self.worst_dice >= dice):
             raise ModelError(
                 f"{what} differs from the network it was made from: {self}; expected the same class in "
-                f"{SAME_CLASS:.1%} and a Dice of {dice} or more. Nothing was written."
+                f"{SAME_CLASS:.1%} and a Dice of {dice} or more."
             )
 
     def __str__(self) -> str:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from spineps_rt.export.checks.agreement import Agreement, compare
 from spineps_rt.export.checks.tiles import tiles_of
+from spineps_rt.export.checks.trial import DEVICES
 from spineps_rt.export.graphs.flops import count_flops
 from spineps_rt.export.graphs.graph import load_graph
-from spineps_rt.export.variants import DEVICES
 
 from spineps_rt.backends import open_engine
 from spineps_rt.backends.base import Engine
 from spineps_rt.backends.folds import each_fold
 from spineps_rt.errors import EngineError
 from spineps_rt.models import load_model, select_variant
+from spineps_rt.models.graphs import ENGINES
 from spineps_rt.models.manifest import Model
 from spineps_rt.models.resolve import read_graph
 
@@ -80,7 +81,7 @@ def verify(name_or_folder: str | Path, scans: Sequence[Path] = ()) -> Iterator[V
     tiles = np.concatenate(tiles_of(model, scans))
     references: np.ndarray | None = None
     for name in ("", *model.variants):
-        variant = select_variant(model, name)
+        variant = _everywhere(select_variant(model, name))
         flops = sum(count_flops(load_graph(read_graph(fold))) for fold in each_fold(variant))
         gflops = flops / variant.batch / 1e9
         for engine in engines_here(variant, DEVICES):
@@ -88,6 +89,11 @@ def verify(name_or_folder: str | Path, scans: Sequence[Path] = ()) -> Iterator[V
             references = answers if references is None else references
             agreement = compare(answers, references)
             yield Verified(name, engine.provider, agreement, _seconds(engine, tiles), gflops)
+
+
+def _everywhere(model: Model) -> Model:
+    """The model, to be tried on every engine, vouched for or not."""
+    return replace(model, variants={name: replace(v, engines=ENGINES) for name, v in model.variants.items()})
 
 
 def _seconds(engine: Engine, tiles: np.ndarray) -> float:

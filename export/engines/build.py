@@ -66,10 +66,12 @@ def build_engines(
 
     Raises:
         UnavailableError: The library is not installed, or TensorRT has no GPU.
-        EngineError: A target is unknown, or the cache is not private.
+        EngineError: The manifest does not vouch for the variant on the library, a target is unknown, or the
+            cache is not private.
         ModelError: The graph cannot be read, or is not what the manifest says.
         OutputError: The cache cannot be written.
     """
+    model.require_vouched(library)
     loaded, options = load_library(library), options or BuildOptions()
     wanted = _wanted(loaded, sm, options)
     folder = private_folder()

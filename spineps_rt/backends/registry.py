@@ -101,6 +101,7 @@ def open_engine(
     reasons = []
     for name in _CHOICES[device]:
         try:
+            model.require_vouched(name.partition(",")[0].removesuffix("-bf16"))
             one = partial(_OPENERS[name], threads=threads)
             return one(model) if len(model.folds) == 1 else FoldsEngine(model, one)
         except EngineError as error:

@@ -135,7 +135,8 @@ def find_plan(model: M, library: Library, target: str) -> tuple[M, EngineKey, by
         UnavailableError: There is none.
         EngineError: The one that fits closest is refused; no other is tried.
     """
-    half = [select_variant(model, HALF)] if not model.variant and HALF in model.variants else []
+    fit = not model.variant and HALF in model.variants and model.variants[HALF].vouched(library.name)
+    half = [select_variant(model, HALF)] if fit else []
     absent: list[UnavailableError] = []
     for one in (*half, model):
         for key in _fitting(engine_key(one, library, target)):

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from spineps_rt.models.fields import Fields, is_size
+from spineps_rt.models.fields import Fields, is_list, is_size
 
 GRAPH = "model.onnx"
+GPU = "gpu"
+"""Stands for every engine of a GPU that a manifest does not name itself."""
+GPU_ENGINES = ("cuda", "onnx-tensorrt", "tensorrt", "tensorrt-rtx")
+ENGINES = ("onnx", "openvino", GPU, *GPU_ENGINES)
+"""What a manifest may vouch for: the devices of a run, each an engine, and :data:`GPU`."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,12 @@ class Variant:
     """Smallest fraction of a tile's voxels that had the same class, over all engines and tiles tried."""
     worst_dice: float
     """Smallest Dice of a class in all tiles together, over all engines tried."""
+    engines: tuple[str, ...] = ENGINES
+    """Those of :data:`ENGINES` on which it agreed; all where the manifest does not say."""
+
+    def vouched(self, engine: str) -> bool:
+        """Whether the export found it to agree on an engine."""
+        return engine in self.engines or (engine in GPU_ENGINES and GPU in self.engines)
 
 
 def read_files(fields: Fields) -> dict[str, FileSpec]:
@@ -73,5 +84,13 @@ def read_variants(fields: Fields, files: dict[str, FileSpec], folds: int) -> dic
             entry.take("batch", "a whole number above 0", is_size),
             entry.number("same_class"),
             entry.number("worst_dice"),
+            _engines(entry),
         )
     return variants
+
+
+def _engines(entry: Fields) -> tuple[str, ...]:
+    if "engines" not in entry.data:
+        return ENGINES
+    expected = f"a list of some of {', '.join(ENGINES)}"
+    return tuple(entry.take("engines", expected, lambda v: bool(v) and is_list(v, ENGINES.__contains__)))

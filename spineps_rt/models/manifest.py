@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spineps_rt.errors import ModelError
+from spineps_rt.errors import EngineError, ModelError
 from spineps_rt.models.fields import Fields, is_list, is_number, is_spacing
 from spineps_rt.models.graphs import GRAPH, FileSpec, Variant, read_files, read_folds, read_variants
 from spineps_rt.models.parts import Cost, FirstLayer, cost, first_layer
@@ -87,6 +87,23 @@ class Model:
     def axis_order(self) -> tuple[int, ...]:
         """``array.transpose(axis_order)`` brings a stage's array into the network's axis order."""
         return tuple(self.orientation.index(axis) for axis in self.axes)
+
+    def require_vouched(self, engine: str) -> None:
+        """Refuse an engine on which the export did not find the model's variant to agree.
+
+        Args:
+            engine: One of ``models.graphs.ENGINES``.
+
+        Raises:
+            EngineError: The manifest does not vouch for it.
+        """
+        variant = self.variants.get(self.variant)
+        if variant and not variant.vouched(engine):
+            raise EngineError(
+                f"Variant {self.variant!r} of model {self.name!r} ({self.folder}) was not found to agree on "
+                f"{engine}; it was on {', '.join(variant.engines)}. Choose one of these, or export the "
+                f"variant again on a machine with {engine}."
+            )
 
 
 @dataclass(frozen=True)
