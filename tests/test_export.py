@@ -116,7 +116,6 @@ def test_graph_is_the_same_bytes_twice_and_its_manifest_verifies(tmp_path):
         "output": {"name": "classes", "dtype": "uint8", "shape": [1, 16, 8, 8]},
         "mapping": {"49": 9},
         "corpus_size_cleaning": 100,
-        "corpus_border_threshold": 10,
         "vert_size_threshold": 250,
         "licence": "x",
         "provenance": "x",

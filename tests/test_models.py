@@ -65,6 +65,13 @@ def test_the_cost_of_a_run_may_be_told(semantic):
     assert load_model(semantic).cost == Cost(7, 5)
 
 
+def test_fields_that_earlier_exports_wrote_are_passed_over(semantic, instance):
+    tiny_models.edit_manifest(semantic, has_c1=True)
+    tiny_models.edit_manifest(instance, corpus_border_threshold=10)
+    assert load_model(semantic).sacrum_ids == (26,)
+    assert load_model(instance).corpus_size_cleaning == 50
+
+
 def test_instance_fields(instance):
     model = load_model(str(instance))
     assert isinstance(model, InstanceModel)

@@ -63,7 +63,6 @@ def _semantic() -> None:
         "output": {"name": "logits", "dtype": "float32", "shape": [1, plans.CLASSES, *plans.PATCH]},
         "labels": {str(i): label for i, label in enumerate(SEMANTIC_CLASSES) if label},
         "sacrum_ids": [26],
-        "has_c1": False,
     }
     write_model(ENGINES / "t2w_semantic", graph, manifest)
 
@@ -86,7 +85,6 @@ def _instance() -> None:
         "output": {"name": "classes", "dtype": "uint8", "shape": [1, *cutout]},
         "mapping": {**mapped, "26": 0},
         "corpus_size_cleaning": 100,
-        "corpus_border_threshold": 10,
         "vert_size_threshold": 250,
         **first_layer(whole, graph),
     }

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +10,20 @@ from spineps_rt.export.checkpoints.source import read_json
 
 from spineps_rt.errors import ModelError
 from spineps_rt.labels import VERTEBRA_IDS
+from spineps_rt.models.fields import Fields, is_list, is_size
 
 INTENDED_USE = "Research. Not a medical device, not for clinical use."
 LICENCE = "that of the checkpoint; see where it came from"
 
-_DEFAULT_MAPPING = {**{label: label - 40 for label in range(41, 50)}, 50: 9, 51: 9, 26: 0}
-_DEFAULT_CUTOUT = (248, 304, 64)
+_PLANES = ("sag", "cor", "ax", "iso")
+_LIMITS = {"corpus_size_cleaning": 100, "vert_size_threshold": 250}
+_DEFAULTS = {
+    "expected_inputs": ["img"],
+    "sacrum_ids": [26],
+    "cutout_size": [248, 304, 64],
+    "mapping": {**{label: label - 40 for label in range(41, 50)}, 50: 9, 51: 9, 26: 0},
+    **_LIMITS,
+}
 _NAMES = {
     "Vertebra_Full": 40,
     "Arcus_Vertebrae": 41,
@@ -48,32 +53,13 @@ _NAMES = {
 """Names that a configuration may use for label ids (TPTBox 1.1.0 ``Location`` and ``v_name2idx``)."""
 
 
-@dataclass(frozen=True)
-class Config:
-    """A parsed configuration; every question refuses what it cannot answer, naming file and field."""
+class Config(Fields):
+    """A parsed configuration, SPINEPS's defaults where it says nothing."""
 
-    path: Path
-    data: dict[str, Any]
+    remedy = "Take the file as SPINEPS ships it."
 
-    def take(self, key: str, expected: str, fits: Callable[[Any], bool], default: Any = None) -> Any:
-        """Value of a field, or the default where it is missing.
-
-        Raises:
-            ModelError: The value does not fit, or is missing and has no default.
-        """
-        value = self.data.get(key, default)
-        try:
-            right = fits(value)
-        except (TypeError, ValueError, KeyError, AttributeError):
-            right = False
-        if not right:
-            raise self.refuse(key, expected)
-        return value
-
-    def refuse(self, key: str, expected: str) -> ModelError:
-        """Make the error for a field; the caller raises it."""
-        came = repr(self.data[key]) if key in self.data else "missing"
-        return ModelError(f"{self.path}: {key!r} is {came[:200]}; expected {expected}.")
+    def __init__(self, data: dict[str, Any], path: Path) -> None:
+        super().__init__({**_DEFAULTS, **data}, path)
 
     @property
     def modalities(self) -> list[str]:
@@ -120,14 +106,13 @@ class Config:
         """Manifest fields that both kinds share, without axes, tensors and provenance."""
         name = re.sub(r"[^\w.-]+", "_", str(self.data.get("log_name") or self.path.parent.name)).strip("_")
         spacings = [list(s) for s in self.spacings]
-        codes = self.take("model_expected_orientation", "three axis codes", lambda v: len(v) == 3)
         return {
             "schema": 1,
             "name": name or kind,
             "kind": kind,
             "modalities": self.modalities,
-            "acquisition": self.take("acquisition", "sag, cor, ax or iso", lambda v: v in _PLANES),
-            "orientation": list(codes),
+            "acquisition": self.text("acquisition", _PLANES),
+            "orientation": list(self.axes("model_expected_orientation")),
             **({"spacing": spacings[0]} if len(spacings) == 1 else {"spacing_range": spacings}),
             "licence": LICENCE,
             "intended_use": INTENDED_USE,
@@ -135,11 +120,9 @@ class Config:
 
     def semantic(self) -> dict[str, Any]:
         """Manifest fields that only a semantic model has and the configuration knows."""
-        sacrum = self.take("sacrum_ids", "label ids", lambda v: all(isinstance(i, int) for i in v), [26])
         return {
             "step": self.take("default_step_size", "a number above 0, at most 1", lambda v: 0 < v <= 1),
-            "sacrum_ids": list(sacrum),
-            "has_c1": bool(self.data.get("has_c1", False)),
+            "sacrum_ids": self.take("sacrum_ids", "label ids", lambda v: is_list(v, is_size)),
         }
 
     def instance(self) -> dict[str, Any]:
@@ -148,25 +131,17 @@ class Config:
             "cutout_size",
             "three sizes that 8 divides",
             lambda v: len(v) == 3 and all(n > 0 and n % 8 == 0 for n in v),
-            _DEFAULT_CUTOUT,
         )
-        mapping = self.data.get("mapping") or _DEFAULT_MAPPING
+        mapping = self.data["mapping"] or _DEFAULTS["mapping"]
         try:
             mapping = {str(int(label)): int(number) for label, number in mapping.items()}
         except (TypeError, ValueError, AttributeError) as error:
             raise self.refuse("mapping", "an object of label ids and numbers") from error
-        limits = {"corpus_size_cleaning": 100, "corpus_border_threshold": 10, "vert_size_threshold": 250}
         return {
             "cutout": [int(n) for n in cutout],
             "mapping": mapping,
-            **{
-                key: self.take(key, "a number from 0", lambda v: 0 <= v < math.inf, default)
-                for key, default in limits.items()
-            },
+            **{key: self.number(key) for key in _LIMITS},
         }
-
-
-_PLANES = ("sag", "cor", "ax", "iso")
 
 
 def read_config(path: Path) -> Config:
@@ -181,13 +156,13 @@ def read_config(path: Path) -> Config:
     Raises:
         ModelError: The file is damaged, or the model is one for CT, a classifier, or takes several inputs.
     """
-    config = Config(path, read_json(path))
+    config = Config(read_json(path), path)
     kinds = {"nnunet": "img", "unet": "seg"}
     kind = config.data.get("modeltype")
     if kind not in kinds:
         why = " The runtime has no labelling network." if kind == "classifier" else ""
         raise ModelError(f"{path}: a model of type {kind!r} cannot be exported; nnunet and unet can.{why}")
-    inputs = config.data.get("expected_inputs", ["img"])
+    inputs = config.data["expected_inputs"]
     if inputs != [kinds[kind]]:
         raise ModelError(
             f"{path}: the model takes {inputs}; the runtime gives a {kind} network "
