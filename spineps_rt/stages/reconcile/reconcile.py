@@ -112,7 +112,7 @@ def _clean(
     if options.fix_articular_inconsistency:
         inst = articular.unify(sem, inst)
     if options.assign_missing_components:
-        sem, inst, deleted = unassigned_bone.assign(sem, inst, from_bone_only=options.grow_from_bone_only)
+        sem, inst, deleted = unassigned_bone.assign(sem, inst)
         if deleted:
             notes.append(
                 f"{deleted} voxels of bone far from any vertebra were deleted from the semantic mask"
