@@ -18,10 +18,10 @@ from spineps_rt.export.onnx import first_layer, to_onnx
 from spineps_rt.export.source import CONFIG, open_source
 from spineps_rt.export.tiles import phantom_tile
 from spineps_rt.export.verify import engines_here
-from spineps_rt.export.weights import sha256
 
 from spineps_rt._version import __version__
 from spineps_rt.errors import ModelError
+from spineps_rt.io.streams import file_sha256
 from spineps_rt.models import load_model
 
 _DEVICES = ("onnx", "openvino")
@@ -48,7 +48,7 @@ def convert(source: Path, staged: Path, *, in_turn: bool = False) -> list[str]:
         config = read_config(folder / CONFIG)
         found = read_nnunet(config) if config.data["modeltype"] == "nnunet" else read_lightning(config)
         graph, manifest = _traced(found, in_turn=in_turn)
-        parts = [f"{p.relative_to(folder)} (SHA-256 {sha256(p)})" for p in found.checkpoints]
+        parts = [f"{p.relative_to(folder)} (SHA-256 {file_sha256(p)})" for p in found.checkpoints]
         said = f"exported by spineps-rt {__version__} from {', '.join(parts)}"
         write_model(staged, graph, {**manifest, "provenance": said})
         lines = _tried(staged, found)

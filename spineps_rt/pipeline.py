@@ -20,7 +20,7 @@ from spineps_rt.models.spacing import target_spacing
 from spineps_rt.options import Options
 from spineps_rt.overlap import Steps, complete, overlap
 from spineps_rt.results import Network, Result
-from spineps_rt.scan import check_scan, doubts_about, read_scan
+from spineps_rt.scan import check_scan, modality_warnings, read_scan
 from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
 from spineps_rt.stages.labeling import Levels, name_levels
 from spineps_rt.stages.points import centroids, volumes_in_ml
@@ -173,7 +173,7 @@ class Pipeline:
             centroids=centres,
             volumes=volumes[0],
             structure_volumes=volumes[1],
-            warnings=(*doubts_about(source.name, self.models.semantic), *warnings, *notes),
+            warnings=(*modality_warnings(source.name, self.models.semantic), *warnings, *notes),
             anatomical=levels.anatomical,
             stages=tuple(clock.stages),
             networks=networks,

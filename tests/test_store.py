@@ -17,7 +17,7 @@ import spineps_rt.engines
 import tiny_models
 
 from spineps_rt.errors import EngineError, ModelError, OutputError, OutputExistsError
-from spineps_rt.io import streams as files
+from spineps_rt.io import atomic
 from spineps_rt.models import install, store
 from spineps_rt.models.resolve import damage, find_model, load_model, resolve_models
 
@@ -319,5 +319,5 @@ def test_a_manifest_reaches_for_no_file_outside(models, source):
 
 
 def test_what_is_not_whole_is_not_listed(models, source):
-    shutil.copytree(source, models / files.temporary_name())  # as a power cut leaves it
+    shutil.copytree(source, models / atomic.temporary_name())  # as a power cut leaves it
     assert store.installed_folders() == []

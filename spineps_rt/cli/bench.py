@@ -101,7 +101,7 @@ def bench(
     }
     click.echo(bench_table(document), nl=False)
     if output is not None:
-        from spineps_rt.io.streams import write_together  # noqa: PLC0415
+        from spineps_rt.io.atomic import write_together  # noqa: PLC0415
 
         write_together([(output, (json.dumps(document, indent=1) + "\n").encode())])
 
