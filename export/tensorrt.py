@@ -97,7 +97,7 @@ def build_engine(
         ModelError: The graph cannot be read, or computes in another precision.
     """
     options = options or BuildOptions()
-    library.told()
+    library.drain_messages()
     start = time.perf_counter()
     rewritten: list[str] = []
     if _without_float32(library, target):
@@ -113,14 +113,14 @@ def build_engine(
     if engine is None:
         raise EngineError(
             f"{library.name} {library.version} cannot build this graph for {target} in {precision}: "
-            f"{library.complaints()}"
+            f"{library.error_text()}"
         )
     report = {
         "seconds": round(time.perf_counter() - start, 2),
         "settings": {**_settings(config, library), "rewritten": rewritten},
         "input": _end(network.get_input(0)),
         "output": _end(network.get_output(0)),
-        **layer_report(library.told()),
+        **layer_report(library.drain_messages()),
     }
     times = config.get_timing_cache() if library.name == "tensorrt" else None
     return Built(bytes(engine), report, bytes(times.serialize()) if times else b"")

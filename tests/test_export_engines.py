@@ -255,10 +255,10 @@ class TestTensorRt:
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")
     def test_options_reach_the_builder(self, library):
         builder = library.module.Builder(library.logger)
-        library.told()
+        library.drain_messages()
         config = tensorrt._configured(builder, library, "sm86", BuildOptions(True, True))
         assert config.get_flag(library.module.BuilderFlag.VERSION_COMPATIBLE)
-        assert any("setHardwareCompatibilityLevel" in line for line in library.told())
+        assert any("setHardwareCompatibilityLevel" in line for line in library.drain_messages())
 
 
 def test_turing_s_heads_answer_the_same():

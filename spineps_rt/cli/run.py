@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spineps_rt.cli import options as shared
-from spineps_rt.cli.progress import Progress
+from spineps_rt.cli.progress import ProgressDisplay
 from spineps_rt.errors import SpinepsError
 from spineps_rt.io.naming import OutputPaths, check_distinct, check_writable, output_paths
 from spineps_rt.options import (
@@ -109,7 +109,7 @@ def run(
         engine=EngineOptions(device, threads),
         any_plane=any_plane,
     )
-    progress = Progress(quiet=quiet)
+    progress = ProgressDisplay(quiet=quiet)
     progress.show_logs(verbose=verbose)
     accepted, failures = _accept(scans, output, overwrite=overwrite)
     if accepted:
@@ -138,7 +138,7 @@ def _accept(
 
 
 def _segment_all(
-    pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: Progress
+    pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: ProgressDisplay
 ) -> list[Failure]:
     """Segment and write the scans, their parts side by side; collect what failed."""
     from spineps_rt.overlap import one_by_one, overlap  # noqa: PLC0415
@@ -160,7 +160,7 @@ def _segment_all(
 
 
 def _run(
-    pipeline: Pipeline, scan: Path, paths: OutputPaths, progress: Progress, place: tuple[int, int]
+    pipeline: Pipeline, scan: Path, paths: OutputPaths, progress: ProgressDisplay, place: tuple[int, int]
 ) -> Steps[None]:
     """Segment a scan, write its files and say what they hold; a run in three parts."""
     from spineps_rt.report.table import closing_table  # noqa: PLC0415

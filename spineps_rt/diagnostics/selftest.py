@@ -92,7 +92,7 @@ def self_test(
 
     Args:
         model: As :class:`~spineps_rt.pipeline.Pipeline` takes it.
-        devices: The engines; one that cannot be had is told, which is no error while another can.
+        devices: The engines; one that cannot be had is named, which is no error while another can.
         threads: CPU threads; 0 takes every core.
         folder: Holds the phantom and answers.
 
@@ -116,7 +116,7 @@ def self_test(
     return [_check(models, device, threads, scan, (semantic, instances)) for device in devices], stored
 
 
-def demand(checks: Sequence[Check]) -> None:
+def require_passed(checks: Sequence[Check]) -> None:
     """Raise unless an engine could be had and all that could be had passed.
 
     Args:
@@ -128,9 +128,9 @@ def demand(checks: Sequence[Check]) -> None:
     had = [check for check in checks if check.provider]
     failed = [check for check in had if not check.passed] if had else checks
     if failed:
-        said = "; ".join(f"{check.device}: {', '.join(check.faults)}" for check in failed)
+        faults = "; ".join(f"{check.device}: {', '.join(check.faults)}" for check in failed)
         raise SelfTestError(
-            f"self-test failed: {said}. Do not use this engine for scans; reinstall or rebuild it."
+            f"self-test failed: {faults}. Do not use this engine for scans; reinstall or rebuild it."
         )
 
 

@@ -23,7 +23,7 @@ _SEED = 20261
 
 
 @dataclass(frozen=True)
-class Warmth:
+class WarmupReport:
     """What a rehearsal took and on what the networks will run."""
 
     kernel_seconds: float
@@ -34,7 +34,7 @@ class Warmth:
     """What runs each model, semantic first."""
 
 
-def warm_up(model: str | Path | None = None, *, engine: EngineOptions | None = None) -> Warmth:
+def warm_up(model: str | Path | None = None, *, engine: EngineOptions | None = None) -> WarmupReport:
     """Compile every kernel into the cache on disk and let both engines prepare theirs.
 
     A small phantom goes the whole way from file to files, which are thrown away. The embedded models segment
@@ -66,4 +66,4 @@ def warm_up(model: str | Path | None = None, *, engine: EngineOptions | None = N
         scan = Path(folder) / "sub-warmup_T2w.nii.gz"
         write_nifti(scan, made.image.array.astype(np.float32), like=made.image)
         write_outputs(pipeline.run(scan), output_paths(scan))
-    return Warmth(perf_counter() - between, between - start, tuple(providers))
+    return WarmupReport(perf_counter() - between, between - start, tuple(providers))
