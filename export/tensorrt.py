@@ -62,15 +62,15 @@ def targets(library: Library, options: BuildOptions) -> tuple[str, ...]:
     if library.name == "tensorrt-rtx":
         if options.hardware_compatible or options.version_compatible:
             raise EngineError(
-                "tensorrt-rtx builds no hardware- or version-compatible engines; name every target with "
-                "--sm, or build with tensorrt."
+                "Engines of tensorrt-rtx are neither hardware- nor version-compatible; name every target "
+                "with --sm, or build with tensorrt."
             )
         known = library.module.ComputeCapability.__members__
         return tuple(name.lower() for name in known if name.startswith("SM"))
     here = compute_capability()
     if here is None:
         raise UnavailableError(
-            "tensorrt builds on the GPU that the engine is for, and this machine shows none; tensorrt-rtx "
+            "TensorRT builds on the GPU that the engine is for, and this machine shows none; tensorrt-rtx "
             "builds without."
         )
     return (AMPERE_PLUS if options.hardware_compatible else here,)

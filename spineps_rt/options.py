@@ -48,8 +48,8 @@ class SemanticOptions:
     sums: str = "float32"
     """One of :data:`SUMS`: what a GPU sums logits in. float16 takes half the memory; near ties may flip."""
     localize: bool = True
-    """Run only the tiles that the spine reaches (``inference/tile_search.py``). SPINEPS runs all; within the spine
-    the mask is the same, far from it nothing is found."""
+    """Run only the tiles that the spine reaches (``inference/tile_search.py``). SPINEPS runs all; within the
+    spine the mask is the same, far from it nothing is found."""
     clean_small_components: bool = True
     """Delete components below 30 reference voxels."""
     clean_beyond_largest_box: bool = True

@@ -244,7 +244,7 @@ class Pipeline:
             sacrum_ids=self.models.semantic.sacrum_ids,
         )
         if not np.isin(final.instances, list(VERTEBRAE)).any():
-            raise NoSpineError("no vertebra is left after cleaning; check that the scan shows a spine.")
+            raise NoSpineError("No vertebra is left after cleaning; check that the scan shows a spine.")
         return final
 
 

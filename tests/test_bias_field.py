@@ -144,7 +144,7 @@ def test_what_is_not_finite_is_refused(value):
 
 @pytest.mark.parametrize("top", [59.9, -5.0])
 def test_an_image_below_the_threshold_is_refused(top):
-    with pytest.raises(EmptyImageError, match="no voxel reaches 60"):
+    with pytest.raises(EmptyImageError, match="No voxel reaches 60"):
         n4_bias_field(np.full((4, 4, 4), top, np.float32), affine=np.eye(4))
 
 

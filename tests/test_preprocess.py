@@ -125,5 +125,5 @@ def test_of_whole_numbers_what_the_correction_puts_behind_the_point_is_cut_off()
 
 
 def test_an_image_too_dark_for_the_bias_correction_is_refused():
-    with pytest.raises(EmptyImageError, match="no voxel reaches 60"):
+    with pytest.raises(EmptyImageError, match="No voxel reaches 60"):
         inside(shaded() / 100, bias_field=True)

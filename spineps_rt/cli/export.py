@@ -147,7 +147,7 @@ def _build(
     from spineps_rt.models import load_model, select_variant  # noqa: PLC0415 (numpy; --help needs none)
 
     if BF16 in precisions:
-        raise click.UsageError("bf16 is how OpenVINO may compute; engines are fp32, fp16 or int8.")
+        raise click.UsageError("Precision bf16 is how OpenVINO may compute; engines are fp32, fp16 or int8.")
     model = load_model(name)
     default = model.variant or (HALF if HALF in model.variants else FULL)
     for precision in precisions or (default,):

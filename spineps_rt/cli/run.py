@@ -177,10 +177,10 @@ def _run(
 def _unexpected(error: Exception) -> SpinepsError:
     if isinstance(error, MemoryError):
         return SpinepsError(
-            f"not enough memory ({error}); close other programs or crop the scan to the spine."
+            f"Not enough memory ({error}); close other programs or crop the scan to the spine."
         )
     return SpinepsError(
-        f"unexpected {type(error).__name__}: {error}; this is a bug: -v shows where. Please report it."
+        f"Unexpected {type(error).__name__}: {error}; this is a bug: -v shows where. Please report it."
     )
 
 

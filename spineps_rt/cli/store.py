@@ -69,7 +69,7 @@ def fetch(name: str | None, overwrite: bool) -> None:
     except EngineError as error:
         raise EngineError(
             f"{error}. The download is kept as {archive}; then run the same command again, or on a machine "
-            f"with PyTorch: spineps-rt models import {archive.name} --name {name}"
+            f"with PyTorch: spineps-rt models import {archive.name} --name {name}."
         ) from error
     archive.unlink()
 

@@ -83,7 +83,7 @@ def bench(
             result = pipeline.run(scan, progress=gpu)
             if _digest(result) != digest:
                 raise SelfTestError(
-                    f"two runs of {scan.name} on {pipeline.provider} gave different masks; nothing was "
+                    f"Two runs of {scan.name} on {pipeline.provider} gave different masks; nothing was "
                     "measured. Run spineps-rt selftest."
                 )
             done.append(_figures(result))

@@ -130,7 +130,7 @@ def require_passed(checks: Sequence[Check]) -> None:
     if failed:
         faults = "; ".join(f"{check.device}: {', '.join(check.faults)}" for check in failed)
         raise SelfTestError(
-            f"self-test failed: {faults}. Do not use this engine for scans; reinstall or rebuild it."
+            f"Self-test failed: {faults}. Do not use this engine for scans; reinstall or rebuild it."
         )
 
 

@@ -31,15 +31,15 @@ def open_input(path: Path) -> BinaryIO:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise MissingFileError(
-                f"{path} is a folder; expected a NIfTI file (DICOM: convert with dcm2niix)"
+                f"{path} is a folder; expected a NIfTI file (DICOM: convert with dcm2niix)."
             )
         if not stat.S_ISREG(mode):
-            raise MissingFileError(f"{path} is not a regular file; expected a NIfTI file")
+            raise MissingFileError(f"{path} is not a regular file; expected a NIfTI file.")
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError):
-        raise MissingFileError(f"{path} does not exist; check the name and the folder") from None
+        raise MissingFileError(f"{path} does not exist; check the name and the folder.") from None
     except OSError as error:
-        raise MissingFileError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+        raise MissingFileError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
 
 
 def unpacked(

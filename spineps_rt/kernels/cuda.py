@@ -1,8 +1,8 @@
 """The kernels of the sliding window and of the cutouts for an NVIDIA GPU, a thread a voxel.
 
-Twins of ``kernels/stitch.py``, ``inference/normalise.py`` and ``inference/window.py``; arrays are numba's device
-arrays, C-contiguous. What is called here is put on a stream and done when the stream is synchronised. With
-``NUMBA_ENABLE_CUDASIM=1`` all of it runs without a GPU.
+Twins of ``kernels/stitch.py``, ``inference/normalise.py`` and ``inference/window.py``; arrays are numba's
+device arrays, C-contiguous. What is called here is put on a stream and done when the stream is synchronised.
+With ``NUMBA_ENABLE_CUDASIM=1`` all of it runs without a GPU.
 """
 
 from __future__ import annotations

@@ -111,11 +111,11 @@ def _estimate(image: np.ndarray, affine: np.ndarray, settings: N4Settings) -> _F
 
 def _check(image: np.ndarray, settings: N4Settings) -> None:
     if image.ndim != 3 or image.dtype != np.float32:
-        raise ContractError(f"N4 corrects a 3-D float32 image; got {image.ndim}-D {image.dtype}")
+        raise ContractError(f"N4 corrects a 3-D float32 image; got {image.ndim}-D {image.dtype}.")
     if not settings.iterations or min(settings.iterations) < 0 or settings.shrink < 1:
         raise ContractError(
             f"N4 needs one level of iterations or more and a shrink factor of at least 1; got"
-            f" {settings.iterations} and {settings.shrink}"
+            f" {settings.iterations} and {settings.shrink}."
         )
     if settings.spline_mm <= 0:
         raise ContractError(f"The spline distance is positive; got {settings.spline_mm:g} mm.")
@@ -137,10 +137,10 @@ def mask_box(image: np.ndarray, threshold: float) -> Box:
     """
     low, high = float(image.min(initial=np.inf)), float(image.max(initial=-np.inf))
     if not np.isfinite((low, high)).all() and image.size:
-        raise NotFiniteError("the image holds NaN or infinity; N4 needs finite intensities.")
+        raise NotFiniteError("The image holds NaN or infinity; N4 needs finite intensities.")
     if high < threshold:
         raise EmptyImageError(
-            f"no voxel reaches {threshold:g}, below which N4 sees background; the brightest is {high:g}. "
+            f"No voxel reaches {threshold:g}, below which N4 sees background; the brightest is {high:g}. "
             "Scale the image up, or leave the bias field correction off."
         )
     return bounding_box(image, minimum=float(np.nextafter(np.float32(threshold), np.float32(-np.inf))))
