@@ -68,8 +68,6 @@ class InstanceOptions:
     """Clean the bodies before their centres are sought."""
     split_merged_corpora: bool = True
     """Split bodies that grew together."""
-    batch: int = 4
-    """Cutouts in one call of the network."""
     largest_components: int = 0
     """Keep that many components of each cutout's answer; 0 keeps all."""
     clean_small_components: bool = True

@@ -200,7 +200,7 @@ def test_crop():
     ],
 )
 def test_boxes_that_do_not_fit(box):
-    with pytest.raises(errors.ContractError, match="[Bb]ox"):
+    with pytest.raises(errors.ContractError, match=r"[Bb]ox"):
         crop(image(), box)
 
 
