@@ -50,7 +50,7 @@ def test_a_semantic_model_is_written_with_all_that_its_files_say(tmp_path):
     model = load_model(tmp_path / "out")
     assert (model.name, model.modalities, model.acquisition) == ("tiny_semantic", ("T2w",), "sag")
     assert (model.axes, model.patch, model.step) == (("R", "I", "P"), (8, 16, 16), 0.5)
-    assert (model.spacing, model.labels, model.has_c1) == ((2.0, 2.0, 4.0), {1: 49, 2: 100}, True)
+    assert (model.spacing, model.labels) == ((2.0, 2.0, 4.0), {1: 49, 2: 100})
     assert "fold_1/checkpoint_best.pth" in model.provenance
     tile = torch.randn(1, 1, 8, 16, 16)
     with torch.inference_mode():

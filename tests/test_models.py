@@ -50,7 +50,7 @@ def test_semantic_fields(semantic):
     assert (model.orientation, model.axes, model.axis_order) == (("P", "I", "R"), ("R", "I", "P"), (2, 1, 0))
     assert (model.spacing, model.spacing_range) == ((1.0, 1.0, 2.0), None)
     assert (model.patch, model.step, model.normalisation) == ((8, 16, 16), 0.5, "zscore")
-    assert (model.labels, model.sacrum_ids, model.has_c1) == ({1: 26, 2: 41}, (26,), False)
+    assert (model.labels, model.sacrum_ids) == ({1: 26, 2: 41}, (26,))
     np.testing.assert_array_equal(model.label_table, np.array([0, 26, 41], np.uint8))
     assert model.input.shape == (1, 1, 8, 16, 16)
     assert (
@@ -69,11 +69,7 @@ def test_instance_fields(instance):
     model = load_model(str(instance))
     assert isinstance(model, InstanceModel)
     assert (model.cutout, model.mapping[49], model.mapping[26]) == ((16, 24, 8), 9, 0)
-    assert (model.corpus_size_cleaning, model.corpus_border_threshold, model.vert_size_threshold) == (
-        50,
-        2,
-        50,
-    )
+    assert (model.corpus_size_cleaning, model.vert_size_threshold) == (50, 50)
 
 
 def test_spacing_may_be_a_range(semantic):
@@ -106,7 +102,6 @@ def test_spacing_may_be_a_range(semantic):
         ("labels", {"1": 26, "2": 300}),
         ("labels", {"one": 26}),
         ("sacrum_ids", 26),
-        ("has_c1", 0),
         ("files", {}),
         ("files", {"model.onnx": {"sha256": "00", "bytes": 3}}),
         ("files", {"model.onnx": {"sha256": "0" * 64, "bytes": 3}, "../x": {"sha256": "0" * 64, "bytes": 3}}),

@@ -114,7 +114,6 @@ class SemanticModel(Model):
     labels: dict[int, int]
     """Class index, from 1, to semantic label id; class 0 is background."""
     sacrum_ids: tuple[int, ...]
-    has_c1: bool
 
     @property
     def label_table(self) -> np.ndarray:
@@ -132,8 +131,6 @@ class InstanceModel(Model):
     """Semantic label id to the label that the network takes; labels it does not name become 0."""
     corpus_size_cleaning: float
     """Smaller vertebral bodies are removed before cutouts are placed; voxels of the model's spacing."""
-    corpus_border_threshold: float
-    """Kept from SPINEPS's ``inference_config.json``; SPINEPS 2.1.3 reads it and never uses it."""
     vert_size_threshold: float
     """Smaller vertebrae are removed from the answer; voxels of the model's spacing, as SPINEPS."""
     first_layer: FirstLayer | None
@@ -228,7 +225,6 @@ def _semantic(fields: Fields, folder: Path) -> SemanticModel:
         mirror_axes=_mirror_axes(fields, "mirror_axes"),
         labels=labels,
         sacrum_ids=fields.sizes("sacrum_ids"),
-        has_c1=fields.take("has_c1", "true or false", lambda v: isinstance(v, bool)),
     )
 
 
@@ -251,7 +247,6 @@ def _instance(fields: Fields, folder: Path) -> InstanceModel:
         cutout=cutout,
         mapping=fields.table("mapping"),
         corpus_size_cleaning=fields.number("corpus_size_cleaning"),
-        corpus_border_threshold=fields.number("corpus_border_threshold"),
         vert_size_threshold=fields.number("vert_size_threshold"),
         first_layer=read_first_layer(fields),
     )
