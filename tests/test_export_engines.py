@@ -164,7 +164,7 @@ def test_targets_that_are_not_there(rtx, model, folder):
         build_engines(model, library="tensorrt-rtx", sm=["86", "77", "9"])
     with pytest.raises(EngineError, match="builds for the GPUs that --sm names; choose of --sm 75"):
         build_engines(model, library="tensorrt-rtx")
-    with pytest.raises(EngineError, match="no hardware- or version-compatible"):
+    with pytest.raises(EngineError, match="neither hardware- nor version-compatible"):
         build_engines(model, library="tensorrt-rtx", sm=["86"], options=BuildOptions(version_compatible=True))
     assert not folder.exists()
 
