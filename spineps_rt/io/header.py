@@ -63,7 +63,7 @@ def parse_header(head: bytes, name: str) -> Nifti1Header:
                 continue
             if len(head) < size:
                 raise TruncatedFileError(f"{name} ends within its header; copy or export it again.")
-            header = kind(head[:size], endianness=endianness, check=False)
+            header = kind(head[:size], endianness=endianness, check=False)  # type: ignore[no-untyped-call]
             if header["magic"].item() == kind.single_magic:
                 return header
             raise NotNiftiError(
