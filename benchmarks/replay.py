@@ -22,7 +22,6 @@ from spineps_rt.volume import resample_to
 
 RULES = (
     "split_top_by_height",
-    "grow_from_bone_only",
     "gap_for_missing_body",
     "spare_sacrum_id",
     "discs_above_first_body",

@@ -13,7 +13,6 @@ from spineps_rt.export.checkpoints.imported import Imported
 from spineps_rt.export.checkpoints.lightning import read_lightning
 from spineps_rt.export.checkpoints.nnunet import Folds, read_nnunet
 from spineps_rt.export.checkpoints.source import CONFIG, open_source
-from spineps_rt.export.checkpoints.weights import sha256
 from spineps_rt.export.checks.agreement import compare
 from spineps_rt.export.checks.tiles import phantom_tile
 from spineps_rt.export.checks.verify import engines_here
@@ -22,6 +21,7 @@ from spineps_rt.export.graphs.trace import first_layer, to_onnx
 
 from spineps_rt._version import __version__
 from spineps_rt.errors import ModelError
+from spineps_rt.io.streams import file_sha256
 from spineps_rt.models import load_model
 
 _DEVICES = ("onnx", "openvino")
@@ -48,7 +48,7 @@ def convert(source: Path, staged: Path, *, in_turn: bool = False) -> list[str]:
         config = read_config(folder / CONFIG)
         found = read_nnunet(config) if config.data["modeltype"] == "nnunet" else read_lightning(config)
         graph, manifest = _traced(found, in_turn=in_turn)
-        parts = [f"{p.relative_to(folder)} (SHA-256 {sha256(p)})" for p in found.checkpoints]
+        parts = [f"{p.relative_to(folder)} (SHA-256 {file_sha256(p)})" for p in found.checkpoints]
         said = f"exported by spineps-rt {__version__} from {', '.join(parts)}"
         write_model(staged, graph, {**manifest, "provenance": said})
         lines = _tried(staged, found)

@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 from spineps_rt.export.graphs.cost import cost_in_turn, cost_of
 
-from spineps_rt.io.streams import write_together
+from spineps_rt.io.atomic import write_together
 from spineps_rt.models.graphs import GRAPH
 from spineps_rt.models.manifest import MANIFEST
 

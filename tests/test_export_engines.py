@@ -165,7 +165,7 @@ def test_targets_that_are_not_there(rtx, model, folder):
         build_engines(model, library="tensorrt-rtx", sm=["86", "77", "9"])
     with pytest.raises(EngineError, match="builds for the GPUs that --sm names; choose of --sm 75"):
         build_engines(model, library="tensorrt-rtx")
-    with pytest.raises(EngineError, match="no hardware- or version-compatible"):
+    with pytest.raises(EngineError, match="neither hardware- nor version-compatible"):
         build_engines(model, library="tensorrt-rtx", sm=["86"], options=BuildOptions(version_compatible=True))
     assert not folder.exists()
 
@@ -254,10 +254,10 @@ class TestTensorRt:
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")
     def test_options_reach_the_builder(self, library):
         builder = library.module.Builder(library.logger)
-        library.told()
+        library.drain_messages()
         config = tensorrt._configured(builder, library, "sm86", BuildOptions(True, True))
         assert config.get_flag(library.module.BuilderFlag.VERSION_COMPATIBLE)
-        assert any("setHardwareCompatibilityLevel" in line for line in library.told())
+        assert any("setHardwareCompatibilityLevel" in line for line in library.drain_messages())
 
 
 def test_turing_s_heads_answer_the_same():

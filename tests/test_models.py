@@ -10,7 +10,7 @@ import spineps_rt.engines
 import tiny_models
 
 from spineps_rt.errors import ModelError
-from spineps_rt.models.parts import Cost
+from spineps_rt.models.graphs import Cost
 from spineps_rt.models.resolve import (
     InstanceModel,
     SemanticModel,

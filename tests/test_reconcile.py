@@ -131,7 +131,7 @@ def test_steps_can_be_left_out():
 @pytest.mark.parametrize("codes", [("P", "I"), ("P", "A", "R"), ("P", "I", "X")])
 def test_codes_that_are_no_orientation_are_refused(codes):
     c = column()
-    with pytest.raises(ContractError, match="axis codes"):
+    with pytest.raises(ContractError, match="Axis codes"):
         reconcile(c.semantic, c.instances, spacing=SPACING, orientation=codes)
 
 

@@ -65,7 +65,7 @@ def test_without_a_stored_answer_engines_are_compared_with_each_other(healthy, g
     assert set(checks[0].dice) == {"body", "process", "sacrum", "canal", "disc", "instance"}  # no endplates
     for check in checks[1:]:
         assert check.passed or not check.provider
-    selftest.demand(checks)
+    selftest.require_passed(checks)
 
 
 def test_one_engine_is_tested_once_whatever_it_is_called(healthy, golden):
@@ -102,7 +102,7 @@ def test_a_sick_network_is_told(healthy, golden, tmp_path, options, words):
     checks, _ = selftest.self_test(models, devices=("onnx",), folder=golden)
     assert not checks[0].passed
     with pytest.raises(SelfTestError) as raised:
-        selftest.demand(checks)
+        selftest.require_passed(checks)
     for text in ("onnx: ", *words):
         assert text in str(raised.value)
 
@@ -116,11 +116,11 @@ def test_one_failure_among_several_engines_is_a_failure():
     good = selftest.Check("a", "A", 1.0, {"body": 1.0}, ())
     absent = selftest.Check("b", "", 0.0, {}, ("Device 'b' cannot be had.",))
     bad = selftest.Check("c", "C", 1.0, {"body": 0.5}, ("body agrees to 0.500",))
-    selftest.demand([good, absent])
+    selftest.require_passed([good, absent])
     with pytest.raises(SelfTestError, match="c: body agrees"):
-        selftest.demand([good, bad, absent])
+        selftest.require_passed([good, bad, absent])
     with pytest.raises(SelfTestError, match=r"No engine could be tested\. Device 'b' cannot be had\.$"):
-        selftest.demand([absent])
+        selftest.require_passed([absent])
 
 
 def masks(healthy):

@@ -92,7 +92,7 @@ def _scan_tile(model: Model, scan: Path) -> np.ndarray:
     bodies = np.bincount(instances[semantic == CORPUS], minlength=1)
     bodies[0] = 0
     if not bodies.any():
-        raise NoSpineError("no vertebral body belongs to a vertebra; take a scan that shows a spine.")
+        raise NoSpineError("No vertebral body belongs to a vertebra; take a scan that shows a spine.")
     return _label_tile(model, semantic, instances == bodies.argmax())
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 from spineps_rt.errors import ModelError
-from spineps_rt.io.streams import atomic_write
+from spineps_rt.io.atomic import atomic_write
+from spineps_rt.io.streams import file_sha256
 
 RECORD = "sha256.json"
 """Address -> hexadecimal digest, in the folder of the downloads."""
@@ -20,7 +20,7 @@ def is_known(path: Path, folder: Path, address: str) -> bool:
         ModelError: The record is damaged.
     """
     known = _read(folder)
-    return path.is_file() and known.get(address) == _sha256(path)
+    return path.is_file() and known.get(address) == file_sha256(path)
 
 
 def check_known(path: Path, folder: Path, address: str) -> None:
@@ -35,7 +35,7 @@ def check_known(path: Path, folder: Path, address: str) -> None:
         ModelError: The content is another one, or the record is damaged.
         OutputError: The record cannot be written.
     """
-    known, digest = _read(folder), _sha256(path)
+    known, digest = _read(folder), file_sha256(path)
     first = known.setdefault(address, digest)
     if first != digest:
         raise ModelError(
@@ -60,11 +60,3 @@ def _read(folder: Path) -> dict[str, str]:
         f"{path} is no table of addresses and SHA-256 ({str(known)[:80]}). Restore it; without it, the next "
         "download of every release would count as the first."
     )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -24,7 +24,7 @@ from spineps_rt.backends.folds import each_fold
 from spineps_rt.backends.tensorrt import FULL, HALF, compatible_version, engine_key
 from spineps_rt.backends.tensorrt_library import Library, load_library
 from spineps_rt.errors import EngineError, ModelError, OutputError
-from spineps_rt.io.streams import write_together
+from spineps_rt.io.atomic import write_together
 from spineps_rt.models.manifest import Model
 from spineps_rt.models.resolve import read_graph
 

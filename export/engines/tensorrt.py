@@ -70,15 +70,15 @@ def targets(library: Library, options: BuildOptions) -> tuple[str, ...]:
     if library.name == "tensorrt-rtx":
         if options.hardware_compatible or options.version_compatible:
             raise EngineError(
-                "tensorrt-rtx builds no hardware- or version-compatible engines; name every target with "
-                "--sm, or build with tensorrt."
+                "Engines of tensorrt-rtx are neither hardware- nor version-compatible; name every target "
+                "with --sm, or build with tensorrt."
             )
         known = library.module.ComputeCapability.__members__
         return tuple(name.lower() for name in known if name.startswith("SM"))
     here = compute_capability()
     if here is None:
         raise UnavailableError(
-            "tensorrt builds on the GPU that the engine is for, and this machine shows none; tensorrt-rtx "
+            "TensorRT builds on the GPU that the engine is for, and this machine shows none; tensorrt-rtx "
             "builds without."
         )
     return (AMPERE_PLUS if options.hardware_compatible else here,)
@@ -106,7 +106,7 @@ def build_engine(
         ModelError: The graph cannot be read, or computes in another precision.
     """
     options = options or BuildOptions()
-    library.told()
+    library.drain_messages()
     start = time.perf_counter()
     rewritten: list[str] = []
     if _without_float32(library, target):
@@ -122,14 +122,14 @@ def build_engine(
     if engine is None:
         raise EngineError(
             f"{library.name} {library.version} cannot build this graph for {target} in {precision}: "
-            f"{library.complaints()}"
+            f"{library.error_text()}"
         )
     report = {
         "seconds": round(time.perf_counter() - start, 2),
         "settings": {**_settings(config, library), "rewritten": rewritten},
         "input": _end(network.get_input(0)),
         "output": _end(network.get_output(0)),
-        **layer_report(library.told()),
+        **layer_report(library.drain_messages()),
     }
     times = config.get_timing_cache() if library.name == "tensorrt" else None
     return Built(bytes(engine), report, bytes(times.serialize()) if times else b"")

@@ -31,7 +31,7 @@ def selftest(*, model: str | None, device: str | None, threads: int) -> None:
     other models than the embedded ones there is no stored answer; then ONNX Runtime on the CPU is the
     reference. On a new machine the first engine's seconds hold the compiling of kernels: run warmup before.
     """
-    from spineps_rt.diagnostics.selftest import ENGINES, REFERENCE, demand, self_test  # noqa: PLC0415 (numba and engines)
+    from spineps_rt.diagnostics.selftest import ENGINES, REFERENCE, require_passed, self_test  # noqa: PLC0415 (numba and engines)
 
     checks, stored = self_test(model, devices=ENGINES if device is None else (device,), threads=threads)
     reference = "the stored answer" if stored else f"{REFERENCE} (no answer of these models is stored)"
@@ -39,7 +39,7 @@ def selftest(*, model: str | None, device: str | None, threads: int) -> None:
     for check in checks:
         if not check.provider and any(one.provider for one in checks):  # else the error tells it
             click.echo(f"{check.device}: {', '.join(check.faults)}")
-    demand(checks)
+    require_passed(checks)
 
 
 def _table(checks: list[Check]) -> str:

@@ -94,7 +94,7 @@ def self_test(
 
     Args:
         model: As :class:`~spineps_rt.pipeline.Pipeline` takes it.
-        devices: The engines; one that cannot be had is told, which is no error while another can.
+        devices: The engines; one that cannot be had is named, which is no error while another can.
         threads: CPU threads; 0 takes every core.
         folder: Holds the phantom and answers.
 
@@ -121,7 +121,7 @@ def self_test(
     return checks, stored
 
 
-def demand(checks: Sequence[Check]) -> None:
+def require_passed(checks: Sequence[Check]) -> None:
     """Raise unless an engine could be had and all that could be had passed.
 
     Args:
@@ -135,9 +135,9 @@ def demand(checks: Sequence[Check]) -> None:
         raise SelfTestError(f"No engine could be tested. {' '.join(check.faults[0] for check in checks)}")
     failed = [check for check in had if not check.passed]
     if failed:
-        said = "; ".join(f"{check.device}: {', '.join(check.faults)}" for check in failed)
+        faults = "; ".join(f"{check.device}: {', '.join(check.faults)}" for check in failed)
         raise SelfTestError(
-            f"The self-test failed: {said.rstrip('.')}. Do not use this engine for scans; reinstall or "
+            f"The self-test failed: {faults.rstrip('.')}. Do not use this engine for scans; reinstall or "
             "rebuild it."
         )
 

@@ -1,4 +1,4 @@
-"""The graphs of a model folder as its manifest lists them: files, folds and variants."""
+"""The graphs of a model folder as its manifest lists them: files, folds, variants, first layer and cost."""
 
 from __future__ import annotations
 
@@ -94,3 +94,40 @@ def _engines(entry: Fields) -> tuple[str, ...]:
         return ENGINES
     expected = f"a list of some of {', '.join(ENGINES)}"
     return tuple(entry.take("engines", expected, lambda v: bool(v) and is_list(v, ENGINES.__contains__)))
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """A convolution of one-hot labels, stride 1, padded to keep the size: names of the graph's values."""
+
+    weights: str
+    bias: str
+    output: str
+
+
+def read_first_layer(fields: Fields) -> FirstLayer | None:
+    """Read ``first_layer`` where the manifest has it."""
+    if "first_layer" not in fields.data:
+        return None
+    inner = fields.inside("first_layer")
+    return FirstLayer(inner.text("weights"), inner.text("bias"), inner.text("output"))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one sample in float32 asks for; of folds in turn all operations, and the bytes of the largest."""
+
+    flops: int
+    """Operations of convolutions and matrix products; a multiplication and an addition are two."""
+    activation_bytes: int
+    """Most memory that values between input and output take at once."""
+
+
+def read_cost(fields: Fields) -> Cost | None:
+    """Read ``cost`` where the manifest has it."""
+    if "cost" not in fields.data:
+        return None
+    inner = fields.inside("cost")
+    return Cost(
+        *(inner.take(key, "a whole number above 0", is_size) for key in ("flops", "activation_bytes"))
+    )

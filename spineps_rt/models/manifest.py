@@ -16,8 +16,18 @@ import numpy as np
 
 from spineps_rt.errors import EngineError, ModelError
 from spineps_rt.models.fields import Fields, is_list, is_number, is_spacing
-from spineps_rt.models.graphs import GRAPH, FileSpec, Variant, read_files, read_folds, read_variants
-from spineps_rt.models.parts import Cost, FirstLayer, cost, first_layer
+from spineps_rt.models.graphs import (
+    GRAPH,
+    Cost,
+    FileSpec,
+    FirstLayer,
+    Variant,
+    read_cost,
+    read_files,
+    read_first_layer,
+    read_folds,
+    read_variants,
+)
 
 SCHEMA = 1
 """The manifest version this runtime reads."""
@@ -206,7 +216,7 @@ def _common(fields: Fields, folder: Path, dtypes: tuple[str, ...]) -> dict[str, 
         "folds": folds,
         "variants": read_variants(fields, files, len(folds)) if "variants" in fields.data else {},
         "variant": "",
-        "cost": cost(fields),
+        "cost": read_cost(fields),
     }
 
 
@@ -255,7 +265,7 @@ def _instance(fields: Fields, folder: Path) -> InstanceModel:
         mapping=fields.table("mapping"),
         corpus_size_cleaning=fields.number("corpus_size_cleaning"),
         vert_size_threshold=fields.number("vert_size_threshold"),
-        first_layer=first_layer(fields),
+        first_layer=read_first_layer(fields),
     )
 
 

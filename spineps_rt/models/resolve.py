@@ -24,7 +24,6 @@ __all__ = [
     "ModelPair",
     "SemanticModel",
     "TensorSpec",
-    "damage",
     "default_models",
     "embedded_folders",
     "embedded_models",
@@ -34,6 +33,7 @@ __all__ = [
     "read_graph",
     "resolve_models",
     "select_variant",
+    "verify_folder",
 ]
 
 M = TypeVar("M", bound=Model)
@@ -98,7 +98,7 @@ def find_model(name_or_folder: str | Path) -> Path:
     return found[0]
 
 
-def damage(folder: Path) -> list[str]:
+def verify_folder(folder: Path) -> list[str]:
     """Hash every file of a model folder.
 
     Args:

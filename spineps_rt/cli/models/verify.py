@@ -12,11 +12,11 @@ from spineps_rt.errors import ModelError
 @click.argument("names", nargs=-1, metavar="[NAME|FOLDER]...")
 def verify(names: tuple[str, ...]) -> None:
     """Hash every file of the models, of all where none is named; the exit code tells whether one is wrong."""
-    from spineps_rt.models.resolve import damage, find_model  # noqa: PLC0415
+    from spineps_rt.models.resolve import find_model, verify_folder  # noqa: PLC0415
 
     wrong = False
     for folder in [find_model(name) for name in names] or model_folders():
-        problems = damage(folder)
+        problems = verify_folder(folder)
         wrong = wrong or bool(problems)
         for line in problems or ["OK"]:
             click.echo(f"{folder.name:<28}{line}")

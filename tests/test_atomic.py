@@ -1,10 +1,8 @@
-"""Bytes in and out: gzip verified, results whole or absent, errors in sentences."""
+"""Results whole or absent, errors in sentences."""
 
 from __future__ import annotations
 
 import errno
-import gzip
-import io
 import os
 import stat
 import subprocess
@@ -13,72 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from spineps_rt.errors import (
-    ContractError,
-    CorruptFileError,
-    MissingFileError,
-    OutputError,
-    TruncatedFileError,
-)
-from spineps_rt.io import streams as files
+from spineps_rt.errors import ContractError, MissingFileError, OutputError
+from spineps_rt.io import atomic, streams
 
-PAYLOAD = bytes(range(256)) * 700  # more than one chunk when it does not compress
-
-
-def unpack(data: bytes) -> bytes:
-    return b"".join(files.unpacked(io.BytesIO(data), name="scan"))
+PAYLOAD = bytes(range(256)) * 700
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-def test_plain_bytes_come_through():
-    assert unpack(PAYLOAD) == PAYLOAD
-    assert unpack(b"") == b""
-
-
-def test_gzip_members_and_zero_padding_come_through():
-    data = gzip.compress(PAYLOAD[:1000]) + bytes(70_000) + gzip.compress(PAYLOAD) + bytes(513)
-    assert unpack(data) == PAYLOAD[:1000] + PAYLOAD
-
-
-def test_members_split_at_any_byte_of_a_chunk(monkeypatch):
-    monkeypatch.setattr(files, "_CHUNK", 7)
-    data = gzip.compress(b"one") + gzip.compress(b"two") + bytes(20) + gzip.compress(b"three")
-    assert unpack(data) == b"onetwothree"
-
-
-def test_foreign_bytes_after_the_stream_are_corruption():
-    with pytest.raises(CorruptFileError, match="damaged"):
-        unpack(gzip.compress(PAYLOAD) + b"rubbish")
-
-
-def test_early_end_is_truncation():
-    data = gzip.compress(PAYLOAD[:300])
-    for length in range(2, len(data)):
-        with pytest.raises(TruncatedFileError, match="ends in the middle"):
-            unpack(data[:length])
-
-
-def test_packed_is_one_reproducible_gzip_member():
-    one = files.packed([PAYLOAD[:5], PAYLOAD[5:]])
-    assert gzip.decompress(one) == PAYLOAD
-    assert one == files.packed([PAYLOAD[:5], PAYLOAD[5:]])
-    assert one[4:8] == bytes(4)
-
-
-@pytest.mark.parametrize("kind", ["absent", "folder", "device", "in a file"])
-def test_what_cannot_be_opened(tmp_path, kind):
-    (tmp_path / "file").write_bytes(b"x")
-    path = {
-        "absent": tmp_path / "no",
-        "folder": tmp_path,
-        "device": Path("/dev/null"),
-        "in a file": tmp_path / "file" / "x",
-    }[kind]
-    with pytest.raises(MissingFileError, match=str(path)):
-        files.open_input(path)
 
 
 def test_atomic_write_replaces_and_honours_the_umask(tmp_path):
@@ -86,7 +26,7 @@ def test_atomic_write_replaces_and_honours_the_umask(tmp_path):
     path.write_bytes(b"old")
     before = os.umask(0o027)
     try:
-        files.atomic_write(path, PAYLOAD)
+        atomic.atomic_write(path, PAYLOAD)
     finally:
         os.umask(before)
     assert path.read_bytes() == PAYLOAD
@@ -96,7 +36,7 @@ def test_atomic_write_replaces_and_honours_the_umask(tmp_path):
 
 def test_write_together_writes_all(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
-    files.write_together([(tmp_path / "a", b"1"), (tmp_path / "b", b"2")])
+    atomic.write_together([(tmp_path / "a", b"1"), (tmp_path / "b", b"2")])
     assert [(tmp_path / n).read_bytes() for n in names(tmp_path)] == [b"1", b"2"]
     assert names(tmp_path) == ["a", "b"]
 
@@ -121,9 +61,9 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, failure, nt
         if len(calls) == nth:
             raise failure
 
-    monkeypatch.setattr(files, "_write_new", half)
+    monkeypatch.setattr(atomic, "_write_new", half)
     with pytest.raises(OutputError if isinstance(failure, OSError) else KeyboardInterrupt):
-        files.write_together(old_and_new(tmp_path))
+        atomic.write_together(old_and_new(tmp_path))
     assert {n: (tmp_path / n).read_bytes() for n in names(tmp_path)} == {"a": b"old a", "c": b"old c"}
 
 
@@ -145,17 +85,17 @@ def test_a_failed_rename_leaves_what_was_there(tmp_path, monkeypatch, failure, w
 
     monkeypatch.setattr(Path, "replace", stumble)
     with pytest.raises(OutputError if isinstance(failure, OSError) else KeyboardInterrupt):
-        files.write_together(old_and_new(tmp_path))
+        atomic.write_together(old_and_new(tmp_path))
     assert {n: (tmp_path / n).read_bytes() for n in names(tmp_path)} == {"a": b"old a", "c": b"old c"}
 
 
 def test_a_full_disk_is_a_sentence(tmp_path):
     """A real short write: the kernel refuses bytes beyond the file size limit."""
     program = (
-        "import pathlib, resource, sys; from spineps_rt import errors, files\n"
+        "import pathlib, resource, sys; from spineps_rt import errors; from spineps_rt.io import atomic\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "a, b = (pathlib.Path(sys.argv[1], name) for name in 'ab')\n"
-        "try: files.write_together([(a, bytes(9)), (b, bytes(9999))])\n"
+        "try: atomic.write_together([(a, bytes(9)), (b, bytes(9999))])\n"
         "except errors.OutputError as error: print(error)\n"
     )
     run = subprocess.run(
@@ -167,7 +107,7 @@ def test_a_full_disk_is_a_sentence(tmp_path):
 
 def test_each_output_needs_its_own_path(tmp_path):
     with pytest.raises(ContractError, match="path of its own"):
-        files.write_together([(tmp_path / "a", b""), (tmp_path / "a", b"")])
+        atomic.write_together([(tmp_path / "a", b""), (tmp_path / "a", b"")])
 
 
 @pytest.mark.parametrize(
@@ -178,20 +118,59 @@ def test_places_that_cannot_be_written(tmp_path, place, reason):
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match=reason):
-        files.atomic_write(tmp_path / place, b"data")
+        atomic.atomic_write(tmp_path / place, b"data")
     assert names(tmp_path) == ["file", "folder"]
     assert names(tmp_path / "folder") == []
 
 
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("nth", [0, 1, 2])
+def test_a_failed_folder_leaves_what_was_there(tmp_path, monkeypatch, failure, when, nth):
+    """Fails while it is filled (0), or at the first or second rename: the old steps aside, the new comes."""
+    target, true, calls = tmp_path / "model", Path.replace, []
+    target.mkdir()
+    (target / "old").write_bytes(b"old")
+
+    def stumble(self, to):
+        calls.append(to)
+        if len(calls) == nth and when == "before":
+            raise failure
+        result = true(self, to)
+        if len(calls) == nth:
+            raise failure
+        return result
+
+    monkeypatch.setattr(Path, "replace", stumble)
+    with (
+        pytest.raises(OutputError if isinstance(failure, OSError) else KeyboardInterrupt),
+        atomic.new_folder(target) as place,
+    ):
+        (place / "new").write_bytes(b"new")
+        if nth == 0:
+            raise failure
+    assert (names(tmp_path), names(target)) == (["model"], ["old"])
+
+
+def test_a_new_folder_replaces_the_old_one(tmp_path):
+    target = tmp_path / "store" / "model"
+    for content in ("one", "two"):
+        with atomic.new_folder(target) as place:
+            (place / content).write_bytes(b"x")
+        assert (names(target.parent), names(target)) == (["model"], [content])
+    atomic.remove_folder(target)
+    assert names(target.parent) == []
+
+
 def test_prepare_folder(tmp_path):
-    files.prepare_folder(tmp_path / "a" / "b")
-    files.prepare_folder(tmp_path / "a" / "b")
+    atomic.prepare_folder(tmp_path / "a" / "b")
+    atomic.prepare_folder(tmp_path / "a" / "b")
     assert names(tmp_path / "a" / "b") == []
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(OutputError, match="a file of this name"):
-        files.prepare_folder(tmp_path / "file")
+        atomic.prepare_folder(tmp_path / "file")
     with pytest.raises(OutputError, match="is a file"):
-        files.prepare_folder(tmp_path / "file" / "below")
+        atomic.prepare_folder(tmp_path / "file" / "below")
 
 
 @pytest.fixture
@@ -219,12 +198,12 @@ def test_permissions(tmp_path, request):
     try:
         for path in (secret, closed / "scan"):
             with pytest.raises(MissingFileError, match="permissions"):
-                files.open_input(path)
+                streams.open_input(path)
         for folder in (tmp_path, closed):
             with pytest.raises(OutputError, match="permissions"):
-                files.prepare_folder(folder)
+                atomic.prepare_folder(folder)
             with pytest.raises(OutputError, match="permissions"):
-                files.atomic_write(folder / "x", b"")
+                atomic.atomic_write(folder / "x", b"")
     finally:
         if os.getuid() != 0:  # root cleans up whatever the mode; anyone else needs it back
             tmp_path.chmod(0o700)
