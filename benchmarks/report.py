@@ -13,13 +13,13 @@ from benchmarks import (
     localiser_page,
     n4_page,
     networks_page,
-    parity_page,
-    preprocess_page,
     stages_page,
     throughput_page,
     variants_page,
     versus_page,
 )
+from tests.parity import page as parity
+from tests.parity import preprocess_page
 
 HERE = Path(__file__).parent
 PAGE = HERE / "README.md"
@@ -155,7 +155,7 @@ def _help(document: dict[str, Any]) -> list[str]:
 
 _SECTIONS = {
     "run_latency": _run_latency,
-    "parity": parity_page.section,
+    "parity": parity.section,
     "stages": stages_page.section,
     "preprocess_parity": preprocess_page.section,
     "n4": n4_page.section,

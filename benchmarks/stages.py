@@ -21,10 +21,10 @@ from typing import Any
 
 import click
 
-from benchmarks.oracle_run import record
 from spineps_rt import __version__
 from spineps_rt.kernels._threads import cores
 from spineps_rt.report.record import cpu_name
+from tests.parity.oracle_run import record
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -110,7 +110,7 @@ def _peer_words(chosen: dict[str, Any]) -> list[Any]:
     out = chosen["out"].resolve()
     if chosen["real"]:
         paths = (path.resolve() for path in chosen["real"])
-        return [chosen["peer_python"], "-m", "benchmarks.peer_stages", out, *paths]
+        return [chosen["peer_python"], "-m", "tests.parity.peer_stages", out, *paths]
     if not chosen["peer_script"]:
         raise click.ClickException("name a scan with --real, or --peer-script for a phantom")
     numbers = (f"{n:g}" for n in chosen["phantom"])
@@ -120,7 +120,7 @@ def _peer_words(chosen: dict[str, Any]) -> list[Any]:
 def _run(paths: tuple[Path, Path, Path], repeats: int, kernels: Path) -> list[dict[str, Any]]:
     """One process of spineps-rt on recorded answers, a scan and SPINEPS's run; a line of figures a scan."""
     answers, scan, out = (path.resolve() for path in paths)
-    words = [sys.executable, "-m", "benchmarks.oracle_run", answers, scan, "--repeats", repeats]
+    words = [sys.executable, "-m", "tests.parity.oracle_run", answers, scan, "--repeats", repeats]
     words += ["--against", out]
     done = subprocess.run(
         [str(w) for w in words],

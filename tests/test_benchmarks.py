@@ -16,7 +16,6 @@ from benchmarks import (
     localiser_page,
     n4_page,
     networks_page,
-    preprocess_page,
     report,
     run_latency,
     stages_page,
@@ -25,6 +24,7 @@ from benchmarks import (
     variants_page,
     versus_page,
 )
+from tests.parity import preprocess_page
 
 MEASURED = {"date": "2026-01-01", "machine": {"cpu": "x", "cores": 2, "system": "Linux"}}
 """What every page's figures begin with."""

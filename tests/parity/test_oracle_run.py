@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from benchmarks.golden import read
-from benchmarks.oracle_run import OraclePipeline, record
+from tests.parity.golden import read
+from tests.parity.oracle_run import OraclePipeline, record
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="takes minutes without the JIT")

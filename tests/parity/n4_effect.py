@@ -1,4 +1,4 @@
-"""What the last differences of N4 do to the final masks: ``python -m benchmarks.n4_effect SCAN``.
+"""What the last differences of N4 do to the final masks: ``python -m tests.parity.n4_effect SCAN``.
 
 The bias fields of SPINEPS and of spineps-rt agree closely but not to the last bit: a few voxels differ by one
 grey level once they are whole numbers. Every image below goes through the same networks, those of spineps-rt

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import golden, odd_columns, parity, parity_page
-from benchmarks.replay import RULES, CutoutError, replay
 from spineps_rt.options import AS_SPINEPS, ReconcileOptions
 from spineps_rt.stages.instance import segment_instances
 from spineps_rt.stages.reconcile import Reconciled, reconcile
+from tests.parity import check, golden, odd_columns, page
+from tests.parity.replay import RULES, CutoutError, replay
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 SCANS = ("cervical", "thoracic", "lumbar")
 SHARED = HERE.parents[1] / "shared" / "golden"
 MASKS = ("seg-spine-raw", "cutouts", "seg-vert-raw", "seg-spine", "seg-vert")
@@ -110,7 +110,7 @@ def run(tmp_path, *runs: golden.Golden):
         path.parent.mkdir(exist_ok=True)
         golden.pack(given, path)
     words = [*map(str, paths), "--output", str(tmp_path / "parity.json")]
-    return CliRunner().invoke(parity.main, words)
+    return CliRunner().invoke(check.main, words)
 
 
 def test_the_benchmark_counts_and_is_content(tmp_path, thoracic):
@@ -123,8 +123,8 @@ def test_the_benchmark_counts_and_is_content(tmp_path, thoracic):
         "different": 0,
     }
     assert "seg-vert-raw" in answer.output
-    page = parity_page.section(json.loads((tmp_path / "parity.json").read_text()))
-    assert f"0 of {np.count_nonzero(thoracic.semantic.array):,}" in page
+    text = page.section(json.loads((tmp_path / "parity.json").read_text()))
+    assert f"0 of {np.count_nonzero(thoracic.semantic.array):,}" in text
 
 
 @pytest.mark.parametrize("mask", ["raw_semantic", "raw_instances", "semantic", "instances", "points"])
@@ -144,9 +144,9 @@ def test_one_voxel_is_a_failure_unless_it_is_listed(tmp_path, monkeypatch, thora
     assert answer.exit_code == 1
     assert expected in answer.output
     if mask == "instances":
-        page = tmp_path / "parity.md"
-        page.write_text(f"{parity.LISTED}\n\n| thoracic | seg-vert | 1 | a reason |\n\n## Else\n")
-        monkeypatch.setattr(parity, "DOCS", page)
+        text = tmp_path / "parity.md"
+        text.write_text(f"{check.LISTED}\n\n| thoracic | seg-vert | 1 | a reason |\n\n## Else\n")
+        monkeypatch.setattr(check, "DOCS", text)
         assert run(tmp_path, spoiled).exit_code == 0
 
 
@@ -207,7 +207,7 @@ def test_folders_are_read_and_bad_ones_are_told(tmp_path, thoracic):
             continue
         with pytest.raises(golden.GoldenError, match=match):
             golden.read(folder)
-    answer = CliRunner().invoke(parity.main, [str(folder), "--output", str(tmp_path / "p.json")])
+    answer = CliRunner().invoke(check.main, [str(folder), "--output", str(tmp_path / "p.json")])
     assert answer.exit_code == 1
     assert "centres cannot be read" in answer.output
     assert not (tmp_path / "p.json").exists()
@@ -220,15 +220,15 @@ def test_other_bad_input_is_told(tmp_path, thoracic):
     with pytest.raises(golden.GoldenError, match="not a recorded run"):
         golden.read(tmp_path / "x.npz")
     with pytest.raises(golden.GoldenError, match="no heading"):
-        parity.listed("# A page\n")
+        check.listed("# A page\n")
     answer = run(tmp_path, thoracic, thoracic)
     assert answer.exit_code == 1
     assert "two runs are called thoracic" in answer.output
 
 
 def test_the_document_in_the_project_is_up_to_date():
-    document = json.loads(parity_page.RESULTS.read_text(encoding="utf-8"))
-    text = parity_page.DOCS.read_text(encoding="utf-8")
-    assert parity_page.updated(text, document) == text
+    document = json.loads(page.RESULTS.read_text(encoding="utf-8"))
+    text = page.DOCS.read_text(encoding="utf-8")
+    assert page.updated(text, document) == text
     with pytest.raises(ValueError, match="start of agreement"):
-        parity_page.updated("", document)
+        page.updated("", document)

@@ -1,7 +1,7 @@
-"""Exported models against SPINEPS itself: ``python -m benchmarks.versus_networks --spineps PYTHON``.
+"""Exported models against SPINEPS itself: ``python -m tests.parity.networks --spineps PYTHON``.
 
 SPINEPS makes model folders of every architecture that the export takes and segments a phantom with them
-(benchmarks/spineps_networks.py). Each folder then goes through the export, and spineps-rt segments the same
+(tests/parity/spineps_networks.py). Each folder then goes through the export, and spineps-rt segments the same
 phantom with what comes out: with the float32 graph, with its fp16 variant, and with what stands for that
 variant on hardware that computes in float16 (export/emulated.py). Where fewer voxels than :data:`LEAST` have
 SPINEPS's class, the exit code is 1.
@@ -28,7 +28,6 @@ from spineps_rt.export.folder import read_folder, serialised, write_folder
 from spineps_rt.export.graph import load_graph
 from spineps_rt.export.variants import Wanted
 
-from benchmarks.architectures import CASES, CLASSES, CUTOUT, SPACING
 from spineps_rt import __version__
 from spineps_rt.engine import load_model, open_engine, select_variant
 from spineps_rt.engine.graphs import GRAPH
@@ -42,8 +41,9 @@ from spineps_rt.options import AS_SPINEPS
 from spineps_rt.phantom import PhantomOptions, make_phantom
 from spineps_rt.stages.predict import predict_cutouts, predict_semantic
 from spineps_rt.volume import reorient, rescale
+from tests.parity.architectures import CASES, CLASSES, CUTOUT, SPACING
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 DEVICES = ("onnx", "openvino")
 LEAST = {"fp32": 0.9999, "fp16": 0.999, "float16": 0.999}
 """Part of the voxels that must have the class that SPINEPS as it is published gives them, by graph: float32,
@@ -74,7 +74,7 @@ LEAST_CLASSES = 3
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    default=HERE / "results" / "versus_networks.json",
+    default=ROOT / "benchmarks" / "results" / "versus_networks.json",
     show_default=True,
 )
 def main(spineps: str, work: Path, without: tuple[str, ...], output: Path) -> None:
@@ -84,8 +84,8 @@ def main(spineps: str, work: Path, without: tuple[str, ...], output: Path) -> No
         prepare(work)
     click.echo("SPINEPS makes its models and answers; this takes minutes.")
     chosen = [(number, case.name) for number, case in enumerate(CASES) if case.name not in without]
-    words = [spineps, "-m", "benchmarks.spineps_networks", str(work), *(str(n) for n, _ in chosen)]
-    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=HERE.parent)
+    words = [spineps, "-m", "tests.parity.spineps_networks", str(work), *(str(n) for n, _ in chosen)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise click.ClickException(f"SPINEPS failed:\n{done.stderr[-2000:]}")
     rows = [row for number, name in chosen for row in rows_of(work, number, name)]

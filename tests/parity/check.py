@@ -1,7 +1,7 @@
-"""Whether spineps-rt answers as SPINEPS 2.1.3 does: ``python -m benchmarks.parity FOLDER...``.
+"""Whether spineps-rt answers as SPINEPS 2.1.3 does: ``python -m tests.parity.check FOLDER...``.
 
 A folder is a recorded run of SPINEPS: what its two networks answered, and its masks after every step (see
-docs/parity.md and benchmarks/record_golden.py). Each stage of spineps-rt gets what SPINEPS's own stage before
+docs/parity.md and tests/parity/record.py). Each stage of spineps-rt gets what SPINEPS's own stage before
 it answered, so that no difference hides another. The instance network answers from the record, and a cutout
 that is not the recorded one at its place ends everything. The exit code is 0 only if every difference is one
 that docs/parity.md lists.
@@ -21,13 +21,13 @@ from typing import Any
 
 import click
 
-from benchmarks.golden import Golden, GoldenError, read
-from benchmarks.replay import CutoutError, Replay, replay
 from spineps_rt import __version__
 from spineps_rt.labels import SACRUM_INSTANCE, instance_name
+from tests.parity.golden import Golden, GoldenError, read
+from tests.parity.replay import CutoutError, Replay, replay
 
-RESULTS = Path(__file__).parent / "results"
-DOCS = Path(__file__).parents[1] / "docs" / "parity.md"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+DOCS = Path(__file__).parents[2] / "docs" / "parity.md"
 LISTED = "## Remaining differences"
 """The heading of the table in docs/parity.md: run, mask, voxels, cause."""
 PACKAGES = ("numpy", "numba", "nibabel")
@@ -53,7 +53,7 @@ def main(folders: tuple[Path, ...], output: Path) -> None:
         faults += unexplained(golden.name, answer, allowed)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps({**_circumstances(), "runs": runs}, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {output}; now: python -m benchmarks.parity_page && python -m benchmarks.report")
+    click.echo(f"wrote {output}; now: python -m tests.parity.page && python -m benchmarks.report")
     for fault in faults:
         click.echo(fault)
     sys.exit(1 if faults else 0)

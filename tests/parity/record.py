@@ -3,11 +3,11 @@
 Needs an environment of its own, because SPINEPS needs PyTorch:
 
     pip install spineps==2.1.3 && pip uninstall -y torchvision && pip install -e .
-    python -m benchmarks.record_golden all tests/golden
+    python -m tests.parity.record all tests/golden
 
 SPINEPS's two networks are replaced by oracles that answer from a phantom's truth, with the faults that
 networks make; everything else is SPINEPS's own code. ``scan`` records any other phantom as a folder for
-``python -m benchmarks.parity``.
+``python -m tests.parity.check``.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from spineps.seg_model import SegmentationModel
 from spineps.utils.seg_modelconfig import Segmentation_Inference_Config
 from TPTBox import BIDS_FILE, NII, No_Logger
 
-from benchmarks import golden, odd_columns
 from spineps_rt import labels
 from spineps_rt.options import ReconcileOptions
 from spineps_rt.phantom import PhantomOptions, Variants, make_phantom
 from spineps_rt.volume import Volume, reorient, rescale
+from tests.parity import golden, odd_columns
 
 MODEL_SPACING = (0.75, 0.75, 1.65)
 CONTRACT = {
@@ -75,7 +75,7 @@ class Semantic(SegmentationModel):
         self.answer, self.folder = answer, folder
         return self
 
-    def load(self, folds: Any = None) -> Semantic:  # noqa: ARG002 - SPINEPS's signature
+    def load(self, folds: Any = None) -> Semantic:
         self.predictor = object()
         return self
 

@@ -1,4 +1,4 @@
-"""What the semantic network is shown, against SPINEPS: ``python -m benchmarks.preprocess_parity SCAN...``.
+"""What the semantic network is shown, against SPINEPS: ``python -m tests.parity.preprocess SCAN...``.
 
 Both read the same file. SPINEPS 2.1.3 runs its ``preprocess_input`` and what ``segment_scan`` does before the
 network (orientation, resampling); spineps-rt runs its own. The arrays are compared voxel by voxel. To be run
@@ -20,7 +20,7 @@ from spineps_rt.options import PreprocessOptions
 from spineps_rt.stages.preprocess import preprocess, round_whole
 from spineps_rt.volume import Volume, reorient, rescale
 
-RESULTS = Path(__file__).parent / "results" / "preprocess_parity.json"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "preprocess_parity.json"
 SPACING = (0.75, 0.75, 1.65)
 """Of SPINEPS's published semantic model."""
 ORIENTATION = ("P", "I", "R")

@@ -1,4 +1,4 @@
-"""What benchmarks.parity found, as tables; ``python -m benchmarks.parity_page`` updates docs/parity.md."""
+"""What tests.parity.check found, as tables; ``python -m tests.parity.page`` updates docs/parity.md."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results" / "parity.json"
-DOCS = Path(__file__).parents[1] / "docs" / "parity.md"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "parity.json"
+DOCS = Path(__file__).parents[2] / "docs" / "parity.md"
 MASKS = ("seg-spine-raw", "cutouts", "seg-vert-raw", "seg-spine", "seg-vert")
-MARKS = "<!-- {} of {}: python -m benchmarks.parity_page -->"
+MARKS = "<!-- {} of {}: python -m tests.parity.page -->"
 
 
 def section(document: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""SPINEPS 2.1.3 on a real scan, its stages timed: ``python -m benchmarks.peer_stages OUT SCAN MASK MASK``.
+"""SPINEPS 2.1.3 on a real scan, its stages timed: ``python -m tests.parity.peer_stages OUT SCAN MASK MASK``.
 
 Its two networks answer from masks, which may come from anywhere: label ids of SPINEPS on any grid. To be run
-in an environment that holds SPINEPS (see benchmarks.record_golden), as :mod:`benchmarks.stages` does.
+in an environment that holds SPINEPS (see tests.parity.record), as :mod:`benchmarks.stages` does.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 import spineps.seg_run
 from TPTBox import NII
 
-from benchmarks.record_golden import Instance, Semantic, oracles, run
 from spineps_rt.labels import SACRUM_INSTANCE
+from tests.parity.record import Instance, Semantic, oracles, run
 
 TIMERS = (
     "preprocess_input",

@@ -1,4 +1,4 @@
-"""One recorded scan, networks that cost nothing: ``python -m benchmarks.oracle_run ANSWERS SCAN``.
+"""One recorded scan, networks that cost nothing: ``python -m tests.parity.oracle_run ANSWERS SCAN``.
 
 The whole pipeline from the file to the files, but both networks answer from a record of SPINEPS's run (see
 :func:`record`); so what is timed is everything that a fast GPU would leave over.
@@ -18,7 +18,6 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.golden import read
 from benchmarks.process import spent
 from spineps_rt import pipeline as runtime
 from spineps_rt.clock import Clock
@@ -28,6 +27,7 @@ from spineps_rt.outputs import output_paths
 from spineps_rt.results import Result
 from spineps_rt.volume import Box, Volume
 from spineps_rt.writers import write_outputs
+from tests.parity.golden import read
 
 SPACING = (0.75, 0.75, 1.65)
 CUTOUT = (248, 304, 64)
@@ -38,7 +38,7 @@ def record(folder: Path, path: Path) -> None:
     """Keep what the networks answered, each answer compressed by itself, so that it costs memory only in use.
 
     Args:
-        folder: A recorded run (benchmarks/golden.py).
+        folder: A recorded run (tests/parity/golden.py).
         path: ``.npz`` to write.
     """
     golden = read(folder)
@@ -62,7 +62,7 @@ class OraclePipeline(runtime.Pipeline):
         with _no_engines():
             super().__init__(pair, options=AS_SPINEPS)
 
-    def _label(self, prepared: Volume, box: Box, clock: Clock) -> np.ndarray:  # noqa: ARG002
+    def _label(self, prepared: Volume, box: Box, clock: Clock) -> np.ndarray:
         self._next, self.network_seconds = 0, 0.0
         with self._network():
             return self._file["semantic"]
@@ -117,7 +117,7 @@ def check_masks(result: Result, folder: Path) -> None:
 
     Args:
         result: Of spineps-rt.
-        folder: SPINEPS's recorded run (benchmarks/golden.py).
+        folder: SPINEPS's recorded run (tests/parity/golden.py).
 
     Raises:
         ClickException: A voxel differs.
