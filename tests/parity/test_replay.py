@@ -15,12 +15,12 @@ from click.testing import CliRunner
 from spineps_rt.options import AS_SPINEPS, ReconcileOptions
 from spineps_rt.stages.instance import segment_instances
 from spineps_rt.stages.reconcile import Reconciled, reconcile
-from tests.parity import check, golden, odd_columns, page
-from tests.parity.replay import RULES, CutoutError, replay
+from spineps_rt.volume import Volume
+from tests.parity import check, golden, odd_columns, page, replay
+from tests.parity.replay import RULES, CutoutError
 
 HERE = Path(__file__).parents[1]
-SCANS = ("cervical", "thoracic", "lumbar")
-SHARED = HERE.parents[1] / "shared" / "golden"
+SCANS = ("cervical", "thoracic", "lumbar", "long", "ties")
 MASKS = ("seg-spine-raw", "cutouts", "seg-vert-raw", "seg-spine", "seg-vert")
 
 
@@ -39,7 +39,7 @@ def columns():
 
 @pytest.mark.parametrize("name", SCANS)
 def test_every_voxel_of_every_stage_equals_spineps(scans, name):
-    answer = replay(scans[name])
+    answer = replay.replay(scans[name])
     assert tuple(answer.masks) == MASKS
     assert {mask: count.different for mask, count in answer.masks.items()} == dict.fromkeys(MASKS, 0)
     assert min(count.labelled for count in answer.masks.values()) > 5000
@@ -47,14 +47,14 @@ def test_every_voxel_of_every_stage_equals_spineps(scans, name):
     assert 0 < max(answer.distances_mm.values()) <= answer.tolerance_mm < 0.03
 
 
-@pytest.mark.skipif(
-    not SHARED.is_dir() or numba.config.DISABLE_JIT,
-    reason="the peer's golden answers are not beside the checkout",
-)
-def test_every_voxel_of_a_long_spine_equals_spineps():
-    answer = replay(golden.read(SHARED / "C"))
-    assert [count.different for count in answer.masks.values()] == [0] * len(MASKS)
-    assert max(answer.distances_mm.values()) <= answer.tolerance_mm
+def test_a_grid_rounded_to_float32_would_be_seen(scans):
+    """Half of the voxels lie halfway between two of the model's; the affine's last bits choose."""
+    ties = scans["ties"]
+    rounded = ties.oracle.affine.astype(np.float32).astype(float)
+    np.testing.assert_allclose(rounded, ties.oracle.affine, atol=1e-5)
+    masks = {name: Volume(getattr(ties, name).array, rounded) for name in golden.ON_MODEL_GRID}
+    found = replay.reconciled(replace(ties, **masks), AS_SPINEPS.reconcile)
+    assert np.count_nonzero(found.instances != ties.instances.array) > 1000
 
 
 def reconciled(columns, case, options) -> Reconciled:
@@ -157,7 +157,7 @@ def test_a_cutout_that_spineps_never_asked_for_is_an_error(tmp_path, thoracic):
         answers[: len(thoracic.answers)] = thoracic.answers[: len(cutouts)]
         spoiled = replace(thoracic, cutouts=cutouts, answers=answers)
         with pytest.raises(CutoutError, match="cutout"):
-            replay(spoiled)
+            replay.replay(spoiled)
     answer = run(tmp_path, spoiled)
     assert answer.exit_code == 1
     assert "SPINEPS made" in answer.output
