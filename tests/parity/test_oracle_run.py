@@ -29,3 +29,7 @@ def test_pipeline_gives_the_final_masks_of_spineps(tmp_path, name):
         result = pipeline.run(scan)
     np.testing.assert_array_equal(result.semantic.array, golden.semantic.array)
     np.testing.assert_array_equal(result.instances.array, golden.instances.array)
+    centres = {v: point for (v, _), point in result.centroids.points.items()}
+    assert centres.keys() == golden.points.keys()
+    for v, point in centres.items():
+        assert point == pytest.approx(golden.points[v], abs=0.006), v  # SPINEPS rounds to two decimals
