@@ -20,16 +20,16 @@ from typing import Any
 import click
 import numpy as np
 
-from spineps_rt import __version__
-from spineps_rt.engine.tiling import plan_tiles
+from spineps_rt._version import __version__
 from spineps_rt.errors import NoSpineError
-from spineps_rt.kernels._threads import cores
+from spineps_rt.inference.predictors import predict_semantic
+from spineps_rt.inference.tiling import plan_tiles
+from spineps_rt.kernels.threads import cores
 from spineps_rt.options import Options, SemanticOptions
 from spineps_rt.phantom import PhantomOptions, Variants, make_phantom
 from spineps_rt.pipeline import Pipeline
 from spineps_rt.report.record import cpu_name
-from spineps_rt.stages.predict import predict_semantic
-from spineps_rt.stages.semantic import clean
+from spineps_rt.stages.semantic_cleaning import clean
 from spineps_rt.volume import Volume, bounding_box, resample_to, rescale
 from training.evaluate import load
 

@@ -9,14 +9,14 @@ import numpy as np
 from TPTBox.core import np_utils as tptbox
 
 from benchmarks.kernel_contests import Contest, dilation_within_a_mask
-from spineps_rt.engine import resolve_models
-from spineps_rt.engine.base import Engine
-from spineps_rt.engine.manifest import SemanticModel
-from spineps_rt.engine.stitch import sliding_window
-from spineps_rt.engine.tiling import importance_map, plan_tiles
+from spineps_rt.backends.base import Engine
+from spineps_rt.inference.tiling import importance_map, plan_tiles
+from spineps_rt.inference.window import sliding_window
 from spineps_rt.kernels.statistics import region_statistics
-from spineps_rt.stages.couple import REACH, dice
-from spineps_rt.stages.cutouts import Prediction
+from spineps_rt.models import resolve_models
+from spineps_rt.models.manifest import SemanticModel
+from spineps_rt.stages.instance.coupling import REACH, dice
+from spineps_rt.stages.instance.cutouts import Prediction
 
 TIES = 1e-5
 """Fraction of voxels whose two best classes may change places by rounding."""

@@ -29,9 +29,10 @@ from spineps_rt.export.onnx import LabelsToClasses
 from spineps_rt.export.tiles import phantom_tile
 
 from benchmarks.run_latency import RESULTS
-from spineps_rt.engine import Engine, InstanceModel, Model, load_model, open_engine
-from spineps_rt.engine.models import read_graph
-from spineps_rt.kernels._threads import cores
+from spineps_rt.backends import Engine, open_engine
+from spineps_rt.kernels.threads import cores
+from spineps_rt.models import InstanceModel, Model, load_model
+from spineps_rt.models.resolve import read_graph
 from spineps_rt.options import EngineOptions, Options
 from spineps_rt.pipeline import Pipeline
 from spineps_rt.report.record import cpu_name

@@ -22,7 +22,7 @@ from typing import Any
 import click
 
 from spineps_rt import __version__
-from spineps_rt.kernels._threads import cores
+from spineps_rt.kernels.threads import cores
 from spineps_rt.report.record import cpu_name
 from tests.parity.oracle_run import record
 

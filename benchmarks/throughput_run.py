@@ -14,13 +14,13 @@ import nibabel as nib
 import numpy as np
 
 from benchmarks.process import spent
-from spineps_rt.batch import Steps, complete, overlap
-from spineps_rt.clock import Clock
+from spineps_rt.io.naming import output_paths
 from spineps_rt.options import DEVICES, EngineOptions, Options
-from spineps_rt.outputs import output_paths
+from spineps_rt.overlap import Steps, complete, overlap
 from spineps_rt.pipeline import Pipeline
+from spineps_rt.report.write import write_outputs
+from spineps_rt.timing import Clock
 from spineps_rt.volume import Box, Volume
-from spineps_rt.writers import write_outputs
 
 MODES = ("after", "beside")
 """One scan after the other; their parts side by side."""

@@ -11,22 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
-from spineps_rt.batch import Steps, complete, overlap
-from spineps_rt.clock import Clock, Progress
-from spineps_rt.engine import Engine, InstanceModel, ModelPair, SemanticModel, open_engine, resolve_models
-from spineps_rt.engine.spacing import target_spacing
+from spineps_rt.backends import Engine, open_engine
 from spineps_rt.errors import NoSpineError
-from spineps_rt.intake import check_scan, doubts_about, read_scan
+from spineps_rt.inference.predictors import on_device, predict_cutouts, predict_semantic, predict_windows
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
+from spineps_rt.models import InstanceModel, ModelPair, SemanticModel, resolve_models
+from spineps_rt.models.spacing import target_spacing
 from spineps_rt.options import Options
+from spineps_rt.overlap import Steps, complete, overlap
 from spineps_rt.results import Network, Result
-from spineps_rt.stages.instance import InstanceLimits, segment_instances
+from spineps_rt.scan import check_scan, doubts_about, read_scan
+from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
 from spineps_rt.stages.labeling import Levels, name_levels
 from spineps_rt.stages.points import centroids, volumes_in_ml
-from spineps_rt.stages.predict import on_device, predict_cutouts, predict_semantic, predict_windows
 from spineps_rt.stages.preprocess import preprocess, round_whole
-from spineps_rt.stages.reconcile import Reconciled, reconcile
-from spineps_rt.stages.semantic import clean
+from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
+from spineps_rt.stages.semantic_cleaning import clean
+from spineps_rt.timing import Clock, Progress
 from spineps_rt.volume import Box, Volume, reorient, resample_to, rescale
 
 _LOG = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class Pipeline:
             progress: Called as the stages advance, by the thread that takes the part.
 
         Returns:
-            What :func:`spineps_rt.batch.overlap` and ``yield from`` take.
+            What :func:`spineps_rt.overlap.overlap` and ``yield from`` take.
         """
         clock = Clock(progress)
         with clock.stage("read"):

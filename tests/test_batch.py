@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tiny_scan
 
-from spineps_rt.batch import complete, one_by_one, overlap
 from spineps_rt.errors import MissingFileError, NotFiniteError
 from spineps_rt.options import EngineOptions, Options
+from spineps_rt.overlap import complete, one_by_one, overlap
 from spineps_rt.pipeline import Pipeline
 
 PATIENCE = 30  # seconds until a test that waits for another thread gives up

@@ -13,19 +13,21 @@ from numba import cuda
 from spineps_rt.export.batched import with_batch
 from stacked_bodies import CUTOUT, SPACING, answer, stack
 
-from spineps_rt.engine import device_run, load_model, open_engine, resolve_models, select_variant
-from spineps_rt.engine import memory as memory_module
-from spineps_rt.engine.device_run import OnnxRun
-from spineps_rt.engine.device_stitch import sliding_window_on_device
-from spineps_rt.engine.gpu import cuda_devices
-from spineps_rt.engine.normalise import measured, normalise
-from spineps_rt.engine.search import Search
-from spineps_rt.engine.stitch import sliding_window
-from spineps_rt.engine.tiling import plan_tiles
+from spineps_rt.backends import device_buffers as device_run
+from spineps_rt.backends import open_engine
+from spineps_rt.backends.device_buffers import OnnxRun
+from spineps_rt.backends.gpu import cuda_devices
 from spineps_rt.errors import ContractError, EngineError, ModelError, NotFiniteError, OutOfMemoryError
+from spineps_rt.inference import out_of_memory as memory_module
+from spineps_rt.inference.device_window import sliding_window_on_device
+from spineps_rt.inference.normalise import measured, normalise
+from spineps_rt.inference.predictors import on_device, predict_cutouts, predict_semantic, predict_windows
+from spineps_rt.inference.tile_search import Search
+from spineps_rt.inference.tiling import plan_tiles
+from spineps_rt.inference.window import sliding_window
 from spineps_rt.kernels import cuda as kernels
-from spineps_rt.stages.instance import InstanceLimits, segment_instances
-from spineps_rt.stages.predict import on_device, predict_cutouts, predict_semantic, predict_windows
+from spineps_rt.models import load_model, resolve_models, select_variant
+from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
 
 PATCH = (3, 4, 5)
 RNG = np.random.default_rng(7)
@@ -36,7 +38,7 @@ pytestmark = pytest.mark.skipif(cuda_devices() > 0, reason="the buffers lie in t
 def simulated(monkeypatch):
     """Where the simulator's arrays lie, and who runs there."""
     monkeypatch.setattr(device_run, "address", lambda buffer: buffer.ctypes.data)
-    monkeypatch.setattr("spineps_rt.engine.onnx.OnnxRun", partial(OnnxRun, device="cpu"))
+    monkeypatch.setattr("spineps_rt.backends.onnxruntime.OnnxRun", partial(OnnxRun, device="cpu"))
     monkeypatch.setattr(kernels, "_THREADS", 32)  # a thread of the simulator is a thread
 
 

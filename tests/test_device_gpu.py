@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tiny_models
 
-from spineps_rt.engine import load_model, open_engine
-from spineps_rt.engine.gpu import cuda_devices, kernels_compile
+from spineps_rt.backends import open_engine
+from spineps_rt.backends.gpu import cuda_devices, kernels_compile
 from spineps_rt.errors import EngineError
-from spineps_rt.stages.predict import on_device, predict_cutouts, predict_semantic, predict_windows
+from spineps_rt.inference.predictors import on_device, predict_cutouts, predict_semantic, predict_windows
+from spineps_rt.models import load_model
 
 pytestmark = pytest.mark.skipif(cuda_devices() == 0, reason="needs an NVIDIA GPU")
 

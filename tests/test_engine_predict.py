@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tiny_models
 
-from spineps_rt.engine import load_model, open_engine
-from spineps_rt.engine.normalise import normalise
+from spineps_rt.backends import open_engine
 from spineps_rt.errors import ContractError, EmptyImageError, NotFiniteError
+from spineps_rt.inference.normalise import normalise
+from spineps_rt.inference.predictors import predict_cutouts, predict_semantic
+from spineps_rt.models import load_model
 from spineps_rt.options import SemanticOptions
-from spineps_rt.stages.predict import predict_cutouts, predict_semantic
 
 
 def test_zscore():

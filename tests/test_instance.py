@@ -5,7 +5,7 @@ from stacked_bodies import CUTOUT, EVERYTHING, PITCH, SPACING, answer, stack
 
 from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.options import InstanceOptions
-from spineps_rt.stages.instance import InstanceLimits, segment_instances
+from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
 
 LIMITS = InstanceLimits(cutout=CUTOUT)
 

@@ -3,9 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
-from spineps_rt.stages.couple import couples, dice
-from spineps_rt.stages.cutouts import Prediction, ask, collect, place_window
-from spineps_rt.stages.merge import merge
+from spineps_rt.stages.instance.coupling import couples, dice
+from spineps_rt.stages.instance.cutouts import Prediction, ask, collect, place_window
+from spineps_rt.stages.instance.merge import merge
 
 SHAPE = (14, 40, 12)
 

@@ -11,10 +11,10 @@ import tiny_scan
 from click.testing import CliRunner
 
 from spineps_rt.cli.main import cli
-from spineps_rt.engine import resolve_models
+from spineps_rt.diagnostics.gpu_memory import CONTEXT, plans, seen_shape
 from spineps_rt.errors import EngineError, ModelError, TruncatedFileError
-from spineps_rt.memory_plan import CONTEXT, plans, seen_shape
-from spineps_rt.nifti import read_grid, read_nifti
+from spineps_rt.io.nifti import read_grid, read_nifti
+from spineps_rt.models import resolve_models
 from spineps_rt.options import Options, SemanticOptions
 from spineps_rt.phantom import PhantomOptions, make_phantom
 from spineps_rt.pipeline import Pipeline

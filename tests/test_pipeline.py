@@ -21,7 +21,7 @@ from spineps_rt.errors import (
     NoSpineError,
     NotFiniteError,
 )
-from spineps_rt.nifti import read_nifti
+from spineps_rt.io.nifti import read_nifti
 from spineps_rt.options import AS_SPINEPS, DEVICES, EngineOptions, Options
 from spineps_rt.pipeline import Pipeline, segment
 from spineps_rt.volume import Volume, reorient

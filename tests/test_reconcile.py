@@ -9,7 +9,7 @@ from spine_column import PITCH, SHAPE, SPACING, TOP, column, turned
 from spineps_rt import labels
 from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.options import ReconcileOptions
-from spineps_rt.stages.reconcile import Reconciled, reconcile
+from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 
 PIR = ("P", "I", "R")
 

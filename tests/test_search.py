@@ -12,14 +12,15 @@ import tiny_models
 import tiny_scan
 from click.testing import CliRunner
 
+from spineps_rt.backends import open_engine
 from spineps_rt.cli.run import run
-from spineps_rt.engine import load_model, open_engine
-from spineps_rt.engine.search import STRIDE, Search
-from spineps_rt.engine.tiling import importance_map, plan_tiles
+from spineps_rt.inference.localize import SHARES, spine_kinds
+from spineps_rt.inference.predictors import predict_semantic
+from spineps_rt.inference.tile_search import STRIDE, Search
+from spineps_rt.inference.tiling import importance_map, plan_tiles
+from spineps_rt.models import load_model
 from spineps_rt.options import EngineOptions, Options, SemanticOptions
 from spineps_rt.pipeline import Pipeline
-from spineps_rt.stages.localize import SHARES, spine_kinds
-from spineps_rt.stages.predict import predict_semantic
 from spineps_rt.volume import Volume, reorient
 
 SHAPE, PATCH = (40, 192, 224), (24, 64, 64)

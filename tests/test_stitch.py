@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import tiny_models
 
-from spineps_rt.engine import load_model, open_engine
-from spineps_rt.engine.stitch import sliding_window
-from spineps_rt.engine.tiling import importance_map, plan_tiles
+from spineps_rt.backends import open_engine
 from spineps_rt.errors import ContractError, ModelError, NotFiniteError
-from spineps_rt.kernels import _threads
+from spineps_rt.inference.tiling import importance_map, plan_tiles
+from spineps_rt.inference.window import sliding_window
 from spineps_rt.kernels import stitch as kernels
+from spineps_rt.kernels import threads as _threads
+from spineps_rt.models import load_model
 
 PATCH = (4, 8, 6)
 
@@ -96,7 +97,7 @@ def test_memory_does_not_grow_with_the_length(engine, monkeypatch):
     sizes = []
     real = kernels.accumulate
     monkeypatch.setattr(
-        "spineps_rt.engine.stitch.accumulate",
+        "spineps_rt.inference.window.accumulate",
         lambda total, *rest: (sizes.append(total.shape), real(total, *rest)),
     )
     for length in (20, 60):

@@ -11,6 +11,7 @@ import click
 from spineps_rt.cli import options as shared
 from spineps_rt.cli.progress import Progress
 from spineps_rt.errors import SpinepsError
+from spineps_rt.io.naming import OutputPaths, check_distinct, check_writable, output_paths
 from spineps_rt.options import (
     COUNT_FROM,
     SUMS,
@@ -20,10 +21,9 @@ from spineps_rt.options import (
     PreprocessOptions,
     SemanticOptions,
 )
-from spineps_rt.outputs import OutputPaths, check_distinct, check_writable, output_paths
 
 if TYPE_CHECKING:
-    from spineps_rt.batch import Steps
+    from spineps_rt.overlap import Steps
     from spineps_rt.pipeline import Pipeline
 
 _LOG = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def _segment_all(
     pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: Progress
 ) -> list[Failure]:
     """Segment and write the scans, their parts side by side; collect what failed."""
-    from spineps_rt.batch import one_by_one, overlap  # noqa: PLC0415
+    from spineps_rt.overlap import one_by_one, overlap  # noqa: PLC0415
 
     runs = (
         _run(pipeline, scan, paths, progress, (number, len(scans)))
@@ -164,7 +164,7 @@ def _run(
 ) -> Steps[None]:
     """Segment a scan, write its files and say what they hold; a run in three parts."""
     from spineps_rt.report.table import closing_table  # noqa: PLC0415
-    from spineps_rt.writers import write_outputs  # noqa: PLC0415
+    from spineps_rt.report.write import write_outputs  # noqa: PLC0415
 
     report = progress.scan(scan.name, *place)
     result = yield from pipeline.steps(scan, progress=report)

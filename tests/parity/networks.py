@@ -29,17 +29,18 @@ from spineps_rt.export.graph import load_graph
 from spineps_rt.export.variants import Wanted
 
 from spineps_rt import __version__
-from spineps_rt.engine import load_model, open_engine, select_variant
-from spineps_rt.engine.graphs import GRAPH
-from spineps_rt.engine.manifest import Model, SemanticModel
-from spineps_rt.engine.models import read_graph
-from spineps_rt.engine.normalise import normalise
+from spineps_rt.backends import open_engine
 from spineps_rt.errors import ModelError
-from spineps_rt.intake import read_scan
+from spineps_rt.inference.normalise import normalise
+from spineps_rt.inference.predictors import predict_cutouts, predict_semantic
 from spineps_rt.labels import CORPUS
+from spineps_rt.models import load_model, select_variant
+from spineps_rt.models.graphs import GRAPH
+from spineps_rt.models.manifest import Model, SemanticModel
+from spineps_rt.models.resolve import read_graph
 from spineps_rt.options import AS_SPINEPS
 from spineps_rt.phantom import PhantomOptions, make_phantom
-from spineps_rt.stages.predict import predict_cutouts, predict_semantic
+from spineps_rt.scan import read_scan
 from spineps_rt.volume import reorient, rescale
 from tests.parity.architectures import CASES, CLASSES, CUTOUT, SPACING
 

@@ -20,13 +20,13 @@ import numpy as np
 
 from benchmarks.process import spent
 from spineps_rt import pipeline as runtime
-from spineps_rt.clock import Clock
-from spineps_rt.engine import ModelPair, resolve_models
+from spineps_rt.io.naming import output_paths
+from spineps_rt.models import ModelPair, resolve_models
 from spineps_rt.options import AS_SPINEPS
-from spineps_rt.outputs import output_paths
+from spineps_rt.report.write import write_outputs
 from spineps_rt.results import Result
+from spineps_rt.timing import Clock
 from spineps_rt.volume import Box, Volume
-from spineps_rt.writers import write_outputs
 from tests.parity.golden import read
 
 SPACING = (0.75, 0.75, 1.65)

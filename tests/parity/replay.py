@@ -10,11 +10,11 @@ import numpy as np
 
 from spineps_rt.labels import CORPUS, CORPUS_INNER
 from spineps_rt.options import AS_SPINEPS, LabelingOptions, ReconcileOptions
-from spineps_rt.stages import semantic
-from spineps_rt.stages.instance import segment_instances
+from spineps_rt.stages import semantic_cleaning
+from spineps_rt.stages.instance.segment import segment_instances
 from spineps_rt.stages.labeling import name_levels
 from spineps_rt.stages.points import centroids
-from spineps_rt.stages.reconcile import Reconciled, reconcile
+from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 from spineps_rt.volume import resample_to
 from tests.parity.golden import Golden, digest
 
@@ -75,7 +75,9 @@ def replay(golden: Golden) -> Replay:
     Raises:
         CutoutError: A cutout is not the one that SPINEPS made at that place, or their number differs.
     """
-    clean = semantic.clean(golden.oracle.array, spacing=golden.oracle.spacing, options=AS_SPINEPS.semantic)
+    clean = semantic_cleaning.clean(
+        golden.oracle.array, spacing=golden.oracle.spacing, options=AS_SPINEPS.semantic
+    )
     answered, shown = _network(golden)
     found = segment_instances(
         golden.raw_semantic.array,

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from spineps_rt.options import AS_SPINEPS, ReconcileOptions
-from spineps_rt.stages.instance import segment_instances
-from spineps_rt.stages.reconcile import Reconciled, reconcile
+from spineps_rt.stages.instance.segment import segment_instances
+from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 from spineps_rt.volume import Volume
 from tests.parity import check, golden, odd_columns, page, replay
 from tests.parity.replay import RULES, CutoutError

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from spineps_rt.report.points_json import to_json
-from spineps_rt.stages import semantic
-from spineps_rt.stages.instance import segment_instances
+from spineps_rt.stages import semantic_cleaning as semantic
+from spineps_rt.stages.instance.segment import segment_instances
 from spineps_rt.stages.points import centroids
 from tests.parity import golden
 
