@@ -26,7 +26,7 @@ from spineps_rt.labels import SACRUM_INSTANCE, instance_name
 from tests.parity.golden import Golden, GoldenError, read
 from tests.parity.replay import CutoutError, Replay, replay
 
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parents[2] / "docs" / "parity.md"
 LISTED = "## Remaining differences"
 """The heading of the table in docs/parity.md: run, mask, voxels, cause."""
@@ -53,7 +53,7 @@ def main(folders: tuple[Path, ...], output: Path) -> None:
         faults += unexplained(golden.name, answer, allowed)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps({**_circumstances(), "runs": runs}, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {output}; now: python -m tests.parity.page && python -m benchmarks.report")
+    click.echo(f"wrote {output}; now: python -m tests.parity.page")
     for fault in faults:
         click.echo(fault)
     sys.exit(1 if faults else 0)
