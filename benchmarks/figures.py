@@ -16,7 +16,7 @@ import click
 import nibabel as nib
 import numpy as np
 
-from spineps_rt import __version__
+from spineps_rt._version import __version__
 from spineps_rt.io.naming import OutputPaths
 from spineps_rt.kernels.threads import cores
 from spineps_rt.report.record import platform_facts
@@ -53,14 +53,10 @@ def circumstances(benchmark: str, *packages: str) -> dict[str, Any]:
     }
 
 
-def output(benchmark: str) -> Callable[[Any], Any]:
-    """Option ``--output`` of a benchmark's command."""
-    return click.option(
-        "--output",
-        type=click.Path(path_type=Path),
-        default=RESULTS / f"{benchmark}.json",
-        show_default=True,
-    )
+def output(name: str, folder: Path = RESULTS) -> Callable[[Any], Any]:
+    """Option ``--output`` of a command that writes figures."""
+    kind = click.Path(path_type=Path)
+    return click.option("--output", type=kind, default=folder / f"{name}.json", show_default=True)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -68,11 +64,11 @@ def load(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def save(document: dict[str, Any], path: Path) -> None:
-    """Write figures."""
+def save(document: dict[str, Any], path: Path, *, page: str = "benchmarks.report") -> None:
+    """Write figures, and name the module that lays them out."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {path}; now: python -m benchmarks.report")
+    click.echo(f"wrote {path}; now: python -m {page}")
 
 
 def cost() -> dict[str, float]:

@@ -9,10 +9,6 @@ a patch of what it finds.
 
 from __future__ import annotations
 
-import json
-import os
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,20 +16,20 @@ from typing import Any
 import click
 import numpy as np
 
-from spineps_rt._version import __version__
+from benchmarks.figures import RESULTS as FOLDER
+from benchmarks.figures import circumstances, save
+from benchmarks.figures import load as read
 from spineps_rt.errors import NoSpineError
 from spineps_rt.inference.predictors import predict_semantic
 from spineps_rt.inference.tiling import plan_tiles
-from spineps_rt.kernels.threads import cores
 from spineps_rt.options import Options, SemanticOptions
 from spineps_rt.phantom import PhantomOptions, Variants, make_phantom
 from spineps_rt.pipeline import Pipeline
-from spineps_rt.report.record import cpu_name
 from spineps_rt.stages.semantic_cleaning import clean
 from spineps_rt.volume import Volume, bounding_box, resample_to, rescale
 from training.evaluate import load
 
-RESULTS = Path(__file__).parent / "results" / "localiser.json"
+RESULTS = FOLDER / "localiser.json"
 REAL = {
     "VB2-02": "real/VB2-02_T2w",
     "VB2-09": "real/VB2-09_T2w",
@@ -124,7 +120,7 @@ def _coarse(engine: Any, image: Volume, spine: np.ndarray) -> dict[str, Any]:
 @click.option("--data", type=click.Path(path_type=Path), required=True)
 def main(cases: tuple[str, ...], data: Path) -> None:
     """Measure cases and add them to the results."""
-    document = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"cases": {}}
+    document = {"cases": {}} | read(RESULTS) | circumstances("localiser")
     with Pipeline(options=Options(any_plane=True)) as pipeline:
         for name in cases or (*REAL, *PHANTOMS):
             if name in REAL:
@@ -138,14 +134,7 @@ def main(cases: tuple[str, ...], data: Path) -> None:
                 **measure(pipeline, scan, truth),
             }
             click.echo(f"{name}: {document['cases'][name]}")
-            document |= {
-                "benchmark": "localiser",
-                "date": datetime.now(timezone.utc).date().isoformat(),
-                "machine": {"cpu": cpu_name(), "cores": cores(), "load": round(os.getloadavg()[0], 1)},
-                "versions": {"spineps_rt": __version__, "openvino": metadata.version("openvino")},
-                "provider": pipeline.provider,
-            }
-            RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            save(document | {"provider": pipeline.provider}, RESULTS)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,14 +26,12 @@ from spineps_rt.export.networks import InstanceUnet, build_semantic
 from spineps_rt.export.onnx import LabelsToClasses
 from spineps_rt.export.tiles import phantom_tile
 
-from benchmarks.run_latency import RESULTS
+from benchmarks.figures import RESULTS, circumstances, load, save
 from spineps_rt.backends import Engine, open_engine
-from spineps_rt.kernels.threads import cores
 from spineps_rt.models import InstanceModel, Model, load_model
 from spineps_rt.models.resolve import read_graph
 from spineps_rt.options import EngineOptions, Options
 from spineps_rt.pipeline import Pipeline
-from spineps_rt.report.record import cpu_name
 from training import folders, plans
 
 OUTPUT = RESULTS / "networks.json"
@@ -49,18 +45,15 @@ Ways = dict[str, Callable[[np.ndarray], np.ndarray]]
 @click.option("--turns", default=5, show_default=True, help="Of every way of running a network.")
 def main(scans: tuple[Path, ...], agreement: bool, turns: int) -> None:
     """Write results/networks.json, or its part about agreement."""
-    document = json.loads(OUTPUT.read_text(encoding="utf-8")) if OUTPUT.exists() else {}
+    document = load(OUTPUT)
     if agreement:
         document["agreement"] = [one for scan in scans for one in agreements(scan)]
     else:
         document |= {
-            "benchmark": "networks",
-            "date": datetime.now(timezone.utc).date().isoformat(),
-            "machine": {"cpu": cpu_name(), "cores": cores()},
-            "versions": {name: metadata.version(name) for name in ("openvino", "torch", "numpy")},
+            **circumstances("networks", "torch"),
             "networks": [timed(load_model(name), turns) for name in MODELS],
         }
-    OUTPUT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    save(document, OUTPUT)
 
 
 def timed(model: Model, turns: int) -> dict[str, Any]:

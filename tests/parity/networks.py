@@ -13,22 +13,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
 import nibabel as nib
 import numpy as np
-import onnxruntime
 from spineps_rt.export.build import export
 from spineps_rt.export.emulated import emulated
 from spineps_rt.export.folder import read_folder, serialised, write_folder
 from spineps_rt.export.graph import load_graph
 from spineps_rt.export.variants import Wanted
 
-from spineps_rt import __version__
+from benchmarks.figures import circumstances, output, save
 from spineps_rt.backends import open_engine
 from spineps_rt.errors import ModelError
 from spineps_rt.inference.normalise import normalise
@@ -43,13 +40,13 @@ from spineps_rt.phantom import PhantomOptions, make_phantom
 from spineps_rt.scan import read_scan
 from spineps_rt.volume import reorient, rescale
 from tests.parity.architectures import CASES, CLASSES, CUTOUT, SPACING
+from tests.parity.page import RESULTS
 
 ROOT = Path(__file__).parents[2]
 DEVICES = ("onnx", "openvino")
 LEAST = {"fp32": 0.9999, "fp16": 0.999, "float16": 0.999}
 """Part of the voxels that must have the class that SPINEPS as it is published gives them, by graph: float32,
 the fp16 variant, and the fp16 variant with every value that it holds in float16 rounded to that."""
-PACKAGES = ("numpy", "openvino", "torch", "onnx")
 MAPPING = {41: 1, 42: 2, 43: 3, 44: 4, 45: 5, 46: 6, 47: 7, 48: 8, 49: 9}
 LEVELS = ("L1", "L5")
 BODIES = (21, 22, 23)
@@ -72,12 +69,7 @@ LEAST_CLASSES = 3
     type=click.Choice([case.name for case in CASES]),
     help="Leave a model out.",
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=ROOT / "benchmarks" / "results" / "versus_networks.json",
-    show_default=True,
-)
+@output("networks", RESULTS)
 def main(spineps: str, work: Path, without: tuple[str, ...], output: Path) -> None:
     """Compare every architecture with SPINEPS and write the figures as JSON."""
     work.mkdir(parents=True, exist_ok=True)
@@ -97,18 +89,7 @@ def main(spineps: str, work: Path, without: tuple[str, ...], output: Path) -> No
         raise click.ClickException(
             f"a network that answers next to nothing proves nothing: {', '.join(dull)}."
         )
-    document = {
-        "benchmark": "versus_networks",
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "versions": {
-            "spineps_rt": __version__,
-            "onnxruntime": onnxruntime.__version__,
-            **{p: metadata.version(p) for p in PACKAGES},
-        },
-        "rows": rows,
-    }
-    output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {output}; now: python -m benchmarks.report")
+    save({**circumstances("networks", "torch", "onnx"), "rows": rows}, output, page="tests.parity.page")
     missed = [row for row in rows if row["agreement"] < LEAST[row["graph"]]]
     for row in missed:
         click.echo(f"{row['model']}, {row['graph']}, {row['device']}: only {row['agreement']:.4%}")

@@ -18,7 +18,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.process import spent
+from benchmarks.figures import cost
 from spineps_rt import pipeline as runtime
 from spineps_rt.io.naming import output_paths
 from spineps_rt.models import ModelPair, resolve_models
@@ -146,7 +146,7 @@ def main(answers: Path, scan: Path, repeats: int, against: Path | None) -> None:
             write_outputs(result, output_paths(scan, Path(folder) / str(number)))
             done = time.perf_counter()
             stages = {stage.stage: round(stage.seconds, 4) for stage in result.stages}
-            peak = spent()["peak_mb"]
+            peak = cost()["peak_mb"]
             if against and number == repeats - 1:
                 check_masks(result, against)
             line = {
