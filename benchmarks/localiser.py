@@ -20,7 +20,7 @@ from benchmarks.figures import RESULTS as FOLDER
 from benchmarks.figures import circumstances, save
 from benchmarks.figures import load as read
 from spineps_rt.errors import NoSpineError
-from spineps_rt.inference.predictors import predict_semantic
+from spineps_rt.inference.semantic import SemanticNetwork
 from spineps_rt.inference.tiling import plan_tiles
 from spineps_rt.options import Options, SemanticOptions
 from spineps_rt.phantom import PhantomOptions, Variants, make_phantom
@@ -84,16 +84,16 @@ def measure(pipeline: Pipeline, scan: Volume, truth: Volume | None) -> dict[str,
 
 
 def _timed(engine: Any, image: np.ndarray, *, localize: bool) -> tuple[np.ndarray, dict[str, Any]]:
-    before, start = engine.samples, perf_counter()
-    answer = predict_semantic(image, engine, options=SemanticOptions(localize=localize))
-    return answer, {"tiles": engine.samples - before, "seconds": round(perf_counter() - start, 2)}
+    start = perf_counter()
+    answer, ran = SemanticNetwork(engine).classify(image, SemanticOptions(localize=localize))
+    return answer, {"tiles": ran.samples, "seconds": round(perf_counter() - start, 2)}
 
 
 def _coarse(engine: Any, image: Volume, spine: np.ndarray) -> dict[str, Any]:
     spacing = tuple(mm * (1 if axis == "R" else 2) for axis, mm in zip(image.orientation, image.spacing))
     small = rescale(image, spacing, labels=False)
-    before = engine.samples
-    found = predict_semantic(small.array, engine, options=SemanticOptions(localize=False)) > 0
+    answer, ran = SemanticNetwork(engine).classify(small.array, SemanticOptions(localize=False))
+    found = answer > 0
     places = [np.minimum(np.arange(n) * m // n, m - 1) for n, m in zip(image.shape, found.shape)]
     found = found[np.ix_(*places)]
     order, signal = engine.model.axis_order, bounding_box(np.abs(image.array) > 0)
@@ -108,7 +108,7 @@ def _coarse(engine: Any, image: Volume, spine: np.ndarray) -> dict[str, Any]:
             tiles += 1
             covered[tuple(slice(max(s, 0), s + n) for s, n in ends)] = True
     return {
-        "tiles": engine.samples - before,
+        "tiles": ran.samples,
         "chosen": tiles,
         "recall": round(float((found & truth).sum() / max(truth.sum(), 1)), 4),
         "lost": int((truth & ~covered).sum()),

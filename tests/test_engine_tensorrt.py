@@ -160,5 +160,5 @@ def test_on_a_gpu_it_answers_as_onnx_runtime(model, device):
         assert engine.provider.startswith(f"{device} ")
         expected = reference.infer(batch)
         np.testing.assert_allclose(engine.infer(batch), expected, atol=1e-5)
-        engine.rest()
+        engine.release_buffers()
         np.testing.assert_allclose(engine.borrow(batch[:1]), expected[:1], atol=1e-5)

@@ -32,8 +32,8 @@ BUDGETS = {
     "report": 620,
     "stages": 1750,
 }
-"""Room of the runtime -> lines of code (without blank lines, comments and docstrings) that it may have: what it
-needs and about a tenth more."""
+"""Room of the runtime -> lines of code (without blank lines, comments and docstrings) that it may have: what
+it needs and about a tenth more."""
 HEAVY = {"torch", "scipy"}
 UNSAFE = {"pickle", "dill", "joblib"}
 NETWORK = {"requests", "urllib", "http", "socket", "ssl", "ftplib"}

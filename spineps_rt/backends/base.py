@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import perf_counter
 from types import TracebackType
 from typing import Any
 
@@ -36,12 +35,6 @@ class Engine(ABC):
             ModelError: The graph is not what its manifest says.
         """
         self.provider = provider
-        self.samples = 0
-        """Tiles or cutouts that the network has answered, mirrored ones included."""
-        self.planned = 0
-        """As ``samples``, with the tiles that were left out."""
-        self.seconds = 0.0
-        """Wall time that these took."""
         self._open = True
         self._adopt(model)
 
@@ -95,11 +88,11 @@ class Engine(ABC):
             answer[i : i + size] = self._infer_some(batch[i : i + size], self._run)
         return answer
 
-    def on_device(self) -> Any:
-        """Return the network between buffers of a GPU (``engine.device_run.DeviceRun``), or None."""
+    def device_buffers(self) -> Any:
+        """Return the network between buffers of a GPU, a ``backends.device_buffers.DeviceRun``, or None."""
         return None
 
-    def change(self, model: Model) -> bool:  # noqa: ARG002 (a back end that can says how)
+    def switch_variant(self, model: Model) -> bool:  # noqa: ARG002 (a back end that can says how)
         """Run another variant of the model from now on, in place of the present one.
 
         Args:
@@ -113,7 +106,7 @@ class Engine(ABC):
         """
         return False
 
-    def rest(self) -> None:  # noqa: B027 (a back end that keeps nothing between runs has nothing to give)
+    def release_buffers(self) -> None:  # noqa: B027 (a back end that keeps nothing between runs has nothing to give)
         """Give back what only a running network needs; the next run takes it again by itself."""
 
     def borrow(self, batch: np.ndarray) -> np.ndarray:
@@ -135,11 +128,6 @@ class Engine(ABC):
                 f"{self.model.batch} at once."
             )
         return self._infer_some(batch, self._run_borrowed)
-
-    def count(self, samples: int) -> None:
-        """Add to what the network has answered, for the run record."""
-        self.samples += samples
-        self.planned += samples
 
     def close(self) -> None:
         """Give the session's memory back; a closed engine runs nothing more."""
@@ -180,10 +168,8 @@ class Engine(ABC):
     def _infer_some(self, batch: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         lacking = self.model.batch - len(batch)
         full = np.concatenate([batch, np.repeat(batch[-1:], lacking, 0)]) if lacking else batch
-        start = perf_counter()
         with self.explained():
             answer = run(np.ascontiguousarray(full))
-        self.seconds += perf_counter() - start
         spec = self.model.output
         if answer.shape != spec.shape or answer.dtype != spec.dtype:
             came = _describe(TensorSpec(spec.name, str(answer.dtype), answer.shape))
@@ -194,7 +180,6 @@ class Engine(ABC):
                 f"Model {self.model.name!r} answered NaN or infinity on {self.provider}: the result would be "
                 "meaningless. Check the image's intensities, or run with another device."
             )
-        self.count(len(batch))
         return answer[: len(batch)]
 
 

@@ -58,7 +58,7 @@ class FoldsEngine(Engine):
         total = np.zeros(self.model.output.shape, np.float32)
         for engine in self._engines:
             total += engine.borrow(batch)
-            engine.rest()  # what one fold works in at a time
+            engine.release_buffers()  # what one fold works in at a time
         total /= len(self._engines)
         return total.astype(self.model.output.dtype, copy=False)
 

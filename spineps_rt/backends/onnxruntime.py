@@ -72,21 +72,21 @@ class OnnxEngine(Engine):
     def _run(self, batch: np.ndarray) -> np.ndarray:
         return self._session.run([self.model.output.name], {self.model.input.name: batch})[0]
 
-    def on_device(self) -> OnnxRun | None:
+    def device_buffers(self) -> OnnxRun | None:
         """Return the network between buffers of the GPU, made when first asked for; None on the CPU."""
         if self._bindable and self._open and self._device is None:
             with self.explained():
                 self._device = OnnxRun(self._session, (self.model.input, self.model.output))
         return self._device
 
-    def change(self, model: Model) -> bool:
+    def switch_variant(self, model: Model) -> bool:
         """Build the session of another variant; the present one goes first, because of the memory."""
         self._device = self._session = None
         self._session = self._build(model)
         self._adopt(model)
         return True
 
-    def rest(self) -> None:
+    def release_buffers(self) -> None:
         """Release the memory of both ends."""
         self._device = None
 

@@ -77,7 +77,7 @@ class OpenVinoEngine(Engine):
         fed = self._first(batch) if self._first else batch
         return self._request.infer([fed], share_inputs=True, share_outputs=True)[0]
 
-    def rest(self) -> None:
+    def release_buffers(self) -> None:
         """Release the activations."""
         self._request = None
         self._compiled.release_memory()

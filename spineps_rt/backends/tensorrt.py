@@ -81,14 +81,14 @@ class TensorRtEngine(Engine):
             self._device = TensorRtRun(self._engine, ends, complaints=self._library.complaints)
         return self._device
 
-    def on_device(self) -> TensorRtRun | None:
+    def device_buffers(self) -> TensorRtRun | None:
         """Return the network between buffers of the GPU; None where no kernel can be compiled for it."""
         if not (kernels_compile() and self._open):
             return None
         with self.explained():
             return self._between_buffers()
 
-    def change(self, model: Model) -> bool:
+    def switch_variant(self, model: Model) -> bool:
         """Load the engine of another variant if it is in the cache; the present one goes first."""
         try:
             found = find_plan(model, self._library, self._target)
@@ -98,7 +98,7 @@ class TensorRtEngine(Engine):
         self._adopt(found[0])
         return True
 
-    def rest(self) -> None:
+    def release_buffers(self) -> None:
         """Release the activations and the memory of both ends."""
         self._device = None
 

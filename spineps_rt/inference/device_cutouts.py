@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -12,48 +11,46 @@ from spineps_rt.backends.base import Engine
 from spineps_rt.inference.out_of_memory import within_memory
 
 
-def classes_on_device(
-    engine: Engine, labels: np.ndarray, table: np.ndarray, starts: np.ndarray
-) -> Iterator[np.ndarray]:
-    """Run the network on windows of a label map, as many at a time as the graph takes.
+class DeviceCutouts:
+    """A label map in a GPU's memory, where windows are cut, renamed and answered."""
 
-    Args:
-        engine: Of an instance model, with a network between device buffers.
-        labels: uint8 (n0, n1, n2), C-contiguous, in the network's axis order.
-        table: uint8 (256,): label -> what the network takes.
-        starts: int64 (N, 3): the windows' first voxels; may be negative. Beyond the map there are zeros.
+    def __init__(self, engine: Engine, labels: np.ndarray, table: np.ndarray) -> None:
+        """Send the map up.
 
-    Yields:
-        uint8, of the network's shape, a window at a time: what it answers; to be read before the next.
+        Args:
+            engine: Of an instance model, with a network between device buffers.
+            labels: uint8 (n0, n1, n2) in the network's axis order.
+            table: uint8 (256,): label -> what the network takes.
 
-    Raises:
-        EngineError: The engine failed, or memory does not suffice for one window at a time.
-    """
-    on_gpu = within_memory(engine, partial(_up, engine, labels, table), buffers=labels.nbytes)
-    done = 0
-    while done < len(starts):
-        some = within_memory(engine, partial(_classes, engine, on_gpu, starts[done:]), buffers=labels.nbytes)
-        engine.count(len(some))
-        done += len(some)
-        yield from some
+        Raises:
+            EngineError: Memory does not suffice.
+        """
+        self._engine = engine
+        arrays = np.ascontiguousarray(labels), table
+        self._on_gpu = within_memory(engine, partial(self._up, *arrays), buffers=labels.nbytes)
 
+    def classes(self, starts: np.ndarray) -> np.ndarray:
+        """Answer a batch of windows from the first on; what lacks to the batch is its last window again.
 
-def _up(engine: Engine, *arrays: np.ndarray) -> list[Any]:
-    from numba import cuda  # noqa: PLC0415 (slow to import)
+        Args:
+            starts: int64 (N, 3), the windows' first voxels, in the network's axis order; N at least 1.
 
-    with engine.explained():
-        return [cuda.to_device(array) for array in arrays]
+        Returns:
+            uint8 (n, *the network's shape), n at most the model's batch; to be read before the next call.
+        """
+        from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415 (slow to import)
 
+        engine, (labels, table) = self._engine, self._on_gpu
+        chosen = np.minimum(np.arange(engine.model.batch), len(starts) - 1)
+        (where,) = self._up(starts[chosen])
+        with engine.explained():
+            run = engine.device_buffers()
+            kernels.gather_cutouts(labels, table, where, run.input, stream=run.stream)
+            run.launch()
+            return run.fetch()[: len(starts)]
 
-def _classes(engine: Engine, on_gpu: list[Any], starts: np.ndarray) -> np.ndarray:
-    """Run one batch of windows from the first on; what lacks to it is its last window again."""
-    from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415 (slow to import)
+    def _up(self, *arrays: np.ndarray) -> list[Any]:
+        from numba import cuda  # noqa: PLC0415 (slow to import)
 
-    chosen = np.minimum(np.arange(engine.model.batch), len(starts) - 1)
-    labels, table = on_gpu
-    (where,) = _up(engine, starts[chosen])
-    with engine.explained():
-        run = engine.on_device()
-        kernels.gather_cutouts(labels, table, where, run.input, stream=run.stream)
-        run.launch()
-        return run.fetch()[: len(starts)]
+        with self._engine.explained():
+            return [cuda.to_device(array) for array in arrays]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -42,8 +42,13 @@ def within_memory(engine: Engine, work: Callable[[], T], *, buffers: int = 0) ->
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            engine.rest()
+            engine.release_buffers()
             _make_room(engine, error, buffers)
+
+
+def device_buffers(engine: Engine) -> Any:
+    """The engine's network between buffers of a GPU, or None where it runs on the host's arrays."""
+    return within_memory(engine, engine.device_buffers)
 
 
 def out_of_memory(error: BaseException | None) -> bool:
@@ -61,7 +66,7 @@ def out_of_memory(error: BaseException | None) -> bool:
 def _make_room(engine: Engine, error: Exception, buffers: int) -> None:
     """Change the engine to a batch of one, or give up."""
     before, smaller = engine.model, _single(engine.model)
-    if smaller is None or not engine.change(smaller):
+    if smaller is None or not engine.switch_variant(smaller):
         raise OutOfMemoryError(_explain(engine, error, buffers)) from error
     _LOG.warning(
         "Memory does not suffice for %d samples at once of model %s; going on one by one (%s)",

@@ -1,32 +1,48 @@
-"""Run a network tile by tile and stitch its logits in constant memory."""
+"""The sliding window: which tiles are run, in which order, and when they are summed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from spineps_rt.backends.base import Engine
-from spineps_rt.errors import ContractError
-from spineps_rt.inference.mirror import mirrored_logits
-from spineps_rt.inference.tile_search import STRIDE, Search, walk
-from spineps_rt.inference.tiling import TilePlan, importance_map, plan_tiles
-from spineps_rt.kernels.boxes import overlap
-from spineps_rt.kernels.stitch import accumulate, finalise
-from spineps_rt.models.manifest import SemanticModel
+from spineps_rt.inference.predictors import TileProgress
+from spineps_rt.inference.tile_search import Search, next_tiles
+from spineps_rt.inference.tiling import TilePlan
 
-Progress = Callable[[int, int], None]
-"""Called with tiles done and tiles in all."""
+Tile = tuple[int, ...]
+"""First voxel of a tile in the padded volume, in the network's axis order."""
+
+
+class Accumulator(Protocol):
+    """Runs tiles and sums their logits in constant memory, on the host or on a GPU."""
+
+    samples: int
+    """Tiles that the network has answered, mirrored ones included."""
+    seconds: float
+    """Wall time that these took."""
+
+    @property
+    def batch(self) -> int:
+        """Tiles that the network takes at once."""
+
+    def add(self, tiles: Sequence[Tile]) -> None:
+        """Run tiles, at most a batch, and add their logits; ascending along the plan's long axis."""
+
+    def view(self, n: int) -> np.ndarray:
+        """Classes of the n-th tile that was added last, at every ``STRIDE``-th voxel."""
+
+    def finish(self) -> np.ndarray:
+        """Give every voxel its class: uint8 of the volume's shape."""
 
 
 def sliding_window(
-    engine: Engine,
-    image: np.ndarray,
+    accumulator: Accumulator,
+    plan: TilePlan,
     *,
-    step: float | None = None,
-    mirror: bool = True,
-    progress: Progress | None = None,
     search: Search | None = None,
+    progress: TileProgress | None = None,
 ) -> np.ndarray:
     """Classify every voxel of a volume.
 
@@ -37,76 +53,26 @@ def sliding_window(
     65 become infinite: about one voxel in 5,000 differs for that reason, and none if it sums in float32.
 
     Args:
-        engine: Of a semantic model.
-        image: 3-D in the network's axis order, normalised; any float dtype.
-        step: Distance of neighbouring tiles as a fraction of the patch; None takes the model's.
-        mirror: Average over mirrored tiles where the model's manifest says so.
+        accumulator: Runs and sums the tiles.
+        plan: Where the tiles lie.
+        search: Chooses which tiles of the plan are run; None runs all.
         progress: Called before the first and after every tile.
-        search: Chooses which tiles of its plan, which is this image's, are run; None runs all.
 
     Returns:
-        uint8 class map of the image's shape; of equal logits the first class wins, and where no tile was run.
+        uint8 class map of the plan's volume; of equal logits the first class wins, and where no tile was run.
 
     Raises:
-        ContractError: The model is not a semantic one, or the image is not 3-D float.
         NotFiniteError: The network answered NaN or infinity.
     """
-    model = engine.model
-    if not isinstance(model, SemanticModel):
-        raise ContractError(
-            f"Model {model.name!r} is no semantic model; tiles can only be stitched from logits."
-        )
-    if image.ndim != 3 or image.dtype.kind != "f":
-        raise ContractError(
-            f"An image of {image.ndim} axes and {image.dtype} came; expected a 3-D float array."
-        )
-    plan = (
-        search.plan if search else plan_tiles(image.shape, model.patch, model.step if step is None else step)
-    )
-    padded = np.empty(plan.padded, np.uint8)
-    tiles = plan.tiles
-    weights = importance_map(plan.patch)
-    # One tile over everything needs no accumulator: weights scale all classes of a voxel alike.
-    total = (
-        np.zeros((model.output.shape[1], *plan.ring), np.float32)
-        if len(tiles) > 1
-        else np.empty((0, 0, 0, 0), np.float32)
-    )
-    done = 0
+    total, done = len(plan.tiles), 0
     if progress:
-        progress(0, len(tiles))
-    for count, (tile, logits) in enumerate(_logits(engine, image, plan, search, mirror=mirror), 1):
-        if len(tiles) == 1:
-            finalise(logits, padded, (0, 0, 0), plan.padded)
-        else:
-            finalise(total, padded, *plan.rows(done, tile[plan.long_axis]))
-            done = tile[plan.long_axis]
-            accumulate(total, logits, weights, tile)
-        if progress:
-            progress(count, len(tiles))
-    if len(tiles) > 1:
-        finalise(total, padded, *plan.rows(done, plan.padded[plan.long_axis]))
-    return np.ascontiguousarray(padded[plan.inside])
-
-
-def _logits(
-    engine: Engine, image: np.ndarray, plan: TilePlan, search: Search | None, *, mirror: bool
-) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
-    """Tiles with their float32 logits, run as many at a time as the engine's graph takes."""
-    model = engine.model
-    axes = model.mirror_axes if mirror and isinstance(model, SemanticModel) else ()
-    for some in walk(plan, search, model.batch):
-        batch = np.stack([_cut(image, plan, tile) for tile in some]).astype(model.input.dtype, copy=False)
-        for tile, logits in zip(some, mirrored_logits(engine, batch, axes)):
+        progress(0, total)
+    for tiles in next_tiles(plan, search, accumulator.batch):
+        accumulator.add(tiles)
+        for n, tile in enumerate(tiles):
             if search:
-                search.see(tile, logits[:, ::STRIDE, ::STRIDE, ::STRIDE].argmax(axis=0))
-            yield tile, logits
-
-
-def _cut(image: np.ndarray, plan: TilePlan, tile: tuple[int, ...]) -> np.ndarray:
-    """Copy one tile (1, *patch), zeros where it hangs over the image; the image itself is never padded."""
-    cut = np.zeros((1, *plan.patch), np.float32)
-    first = [start - low for start, (low, _) in zip(tile, plan.padding)]
-    source, target = overlap(first, plan.patch, plan.shape)
-    cut[0][target] = image[source]
-    return cut
+                search.observe(tile, accumulator.view(n))
+            done += 1
+            if progress:
+                progress(done, total)
+    return accumulator.finish()

@@ -9,8 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from spineps_rt.options import AS_SPINEPS
+from spineps_rt.pipeline import Pipeline
 from tests.parity.golden import read
-from tests.parity.oracle_run import OraclePipeline, record
+from tests.parity.oracle_run import record, recorded_networks
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -25,8 +27,8 @@ def test_pipeline_gives_the_final_masks_of_spineps(tmp_path, name):
     image[0, 0, 0] = 0
     scan = tmp_path / "sub-x_T2w.nii.gz"
     nib.save(nib.Nifti1Image(image, golden.semantic.affine), scan)
-    with OraclePipeline(tmp_path / "answers.npz") as pipeline:
-        result = pipeline.run(scan)
+    networks, _ = recorded_networks(tmp_path / "answers.npz")
+    result = Pipeline(options=AS_SPINEPS, predictors=networks).run(scan)
     np.testing.assert_array_equal(result.semantic.array, golden.semantic.array)
     np.testing.assert_array_equal(result.instances.array, golden.instances.array)
     centres = {v: point for (v, _), point in result.centroids.points.items()}

@@ -8,10 +8,11 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from stacked_bodies import by_cutouts
 
 from spineps_rt.report.points_json import to_json
 from spineps_rt.stages import semantic_cleaning as semantic
-from spineps_rt.stages.instance.segment import segment_instances
+from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
 from spineps_rt.stages.points import centroids
 from tests.parity import golden
 
@@ -35,7 +36,8 @@ def test_cleaning_and_instances_equal_spineps_by_default():
         asked.extend(map(golden.digest, cutouts))
         return given.answers[first : len(asked)]
 
-    found = segment_instances(clean, spacing=given.oracle.spacing, predict=predict)
+    classify = by_cutouts(predict, InstanceLimits().cutout)
+    found = segment_instances(clean, spacing=given.oracle.spacing, classify=classify)
     assert tuple(asked) == given.cutouts
     assert found.n_corpora == len(asked)
     np.testing.assert_array_equal(found.instances, given.raw_instances.array)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +11,10 @@ from spineps_rt.errors import ContractError
 from spineps_rt.kernels import components, statistics
 from spineps_rt.kernels.boxes import Box, overlap
 
-Predict = Callable[[np.ndarray], np.ndarray]
-"""Cutouts uint8 (N, P, I, R), labels 0 to 9 -> classes, same shape: 0 none, 1 above, 2 centre, 3 below."""
-PredictWindows = Callable[[np.ndarray, np.ndarray, np.ndarray], Iterator[np.ndarray]]
-"""A network that cuts by itself, because the mask lies on a GPU: semantic mask uint8 (P, I, R), network label
-of each of its labels uint8 (256,), windows' first voxels int64 (N, 3) -> classes of one after the other."""
+ClassifyWindows = Callable[[np.ndarray, np.ndarray, np.ndarray], Iterable[np.ndarray]]
+"""The instance network: semantic mask uint8 (P, I, R), network label of each of its labels uint8 (256,),
+first voxels of windows int64 (N, 3; may be negative, beyond the mask there are zeros) -> classes of one
+window after the other, uint8 of the cutout's size: 0 none, 1 above, 2 centre, 3 below."""
 CLASSES = 3
 STEP_DOWN = 5
 """Voxels by which a centre that lies beside the spine moves down until it meets a structure."""
@@ -68,21 +67,30 @@ def first_voxels(windows: list[Window], size: tuple[int, ...]) -> np.ndarray:
 
 
 def collect(
-    windows: list[Window], answers: Iterable[np.ndarray], *, largest: int
+    windows: list[Window], answers: Iterable[np.ndarray], *, size: tuple[int, ...], largest: int
 ) -> tuple[Predictions, list[int]]:
     """Keep what the network says to every window, one after the other, so that memory does not grow.
 
     Args:
         windows: The windows, in order.
-        answers: What the network says to each: uint8, of the cutout's size, with the classes of Predict.
+        answers: What the network says to each, as :data:`ClassifyWindows` returns it.
+        size: Voxels of a window.
         largest: Keep that many components of each class of a cutout; 0 keeps all.
 
     Returns:
         The predictions, and the windows whose centre voxel got no class.
+
+    Raises:
+        ContractError: An answer is not of the shape, type or classes that were agreed, or one is missing.
     """
     predictions: Predictions = {}
-    blank = []
-    for index, (window, answer) in enumerate(zip(windows, answers)):
+    blank, count = [], 0
+    for index, answer in enumerate(answers):
+        _check_answer(answer, size)
+        count += 1
+        if count > len(windows):
+            break
+        window = windows[index]
         classes = components.keep_largest(answer, largest) if largest > 0 else answer
         classes = np.ascontiguousarray(classes[window.place])
         if classes[tuple(c - side.start for c, side in zip(window.centre, window.inside))] == 0:
@@ -93,36 +101,14 @@ def collect(
             moved = tuple(slice(b.start + w.start, b.stop + w.start) for b, w in zip(box, window.inside))
             mask = classes[box] == value
             predictions[index, value - 1] = Prediction(moved, mask, int(regions.sizes[value]))
+    if count != len(windows):
+        raise ContractError(f"The instance network answered {count} windows; expected {len(windows)}.")
     return predictions, blank
 
 
-def ask(
-    labels: np.ndarray, windows: list[Window], predict: Predict, *, size: tuple[int, ...], batch: int
-) -> Iterator[np.ndarray]:
-    """Run the network on every window, a few at a time.
-
-    Args:
-        labels: Network labels, (P, I, R), uint8.
-        windows: The windows, in order.
-        predict: The network.
-        size: Voxels of a cutout.
-        batch: Cutouts a call.
-
-    Yields:
-        The network's answer for each window, uint8, of the cutout's size.
-
-    Raises:
-        ContractError: The network's answer is not of the shape, type or classes that were agreed.
-    """
-    for first in range(0, len(windows), batch):
-        some = windows[first : first + batch]
-        cutouts = np.zeros((len(some), *size), dtype=np.uint8)
-        for cutout, window in zip(cutouts, some):
-            cutout[window.place] = labels[window.inside]
-        answer = predict(cutouts)
-        if answer.shape != cutouts.shape or answer.dtype != np.uint8 or answer.max(initial=0) > CLASSES:
-            raise ContractError(
-                f"The instance network answered {answer.dtype} {answer.shape} with values up to"
-                f" {answer.max(initial=0)}; expected uint8 {cutouts.shape} with values up to {CLASSES}."
-            )
-        yield from answer
+def _check_answer(answer: np.ndarray, size: tuple[int, ...]) -> None:
+    if answer.shape != size or answer.dtype != np.uint8 or answer.max(initial=0) > CLASSES:
+        raise ContractError(
+            f"The instance network answered {answer.dtype} {answer.shape} with values up to"
+            f" {answer.max(initial=0)}; expected uint8 {size} with values up to {CLASSES}."
+        )

@@ -14,7 +14,7 @@ from spineps_rt.labels import CORPUS, CORPUS_INNER, DENS, SACRUM
 from spineps_rt.options import InstanceOptions
 from spineps_rt.stages import small_components, thresholds
 from spineps_rt.stages.instance import body_centres, coupling, cutouts, merge
-from spineps_rt.stages.instance.cutouts import Predict, PredictWindows
+from spineps_rt.stages.instance.cutouts import ClassifyWindows
 from spineps_rt.stages.thresholds import REFERENCE_SPACING, REFERENCE_VOXEL_MM3, Spacing
 
 CROP_MARGIN_MM = 5 * min(REFERENCE_SPACING)
@@ -62,8 +62,7 @@ def segment_instances(
     labels: np.ndarray,
     *,
     spacing: Sequence[float],
-    predict: Predict,
-    predict_windows: PredictWindows | None = None,
+    classify: ClassifyWindows,
     limits: InstanceLimits | None = None,
     options: InstanceOptions = _DEFAULTS,
 ) -> InstanceAnswer:
@@ -72,9 +71,7 @@ def segment_instances(
     Args:
         labels: Cleaned semantic mask, (P, I, R), uint8, at the instance model's resolution.
         spacing: Voxel size in mm, (P, I, R).
-        predict: The instance network: cutouts uint8 (N, P, I, R) with labels 0 to 9 -> classes uint8 of the
-            same shape, 0 to 3. Called with at most ``options.batch`` cutouts, from the lowest body upwards.
-        predict_windows: The same network where it takes the whole mask at once; ``predict`` is not called.
+        classify: The instance network; it is called once, with a window a body, from the lowest upwards.
         limits: The model's cutout size, label mapping and thresholds.
         options: Which steps are done.
 
@@ -87,7 +84,7 @@ def segment_instances(
     """
     size = thresholds.checked(labels, spacing)
     limits = limits or InstanceLimits()
-    _check_limits(limits, options)
+    _check_limits(limits)
     box = statistics.nonzero_box(labels, margin=int(thresholds.length_in_voxels(CROP_MARGIN_MM, size)))
     if box is None or not (labels == CORPUS).any():
         raise NoSpineError(
@@ -105,11 +102,10 @@ def segment_instances(
     network_labels = relabel.look_up(cropped, table)
     placed = [cutouts.place_window(network_labels, centre, limits.cutout) for centre in centres]
     windows = [window for window, _ in placed]
-    if predict_windows:
-        answers = predict_windows(cropped, table, cutouts.first_voxels(windows, limits.cutout))
-    else:
-        answers = cutouts.ask(network_labels, windows, predict, size=limits.cutout, batch=options.batch)
-    predictions, blank = cutouts.collect(windows, answers, largest=options.largest_components)
+    answers = classify(cropped, table, cutouts.first_voxels(windows, limits.cutout))
+    predictions, blank = cutouts.collect(
+        windows, answers, size=tuple(limits.cutout), largest=options.largest_components
+    )
     merged = merge.merge(predictions, coupling.couples(predictions), cropped.shape)
     merged, found = _finish(merged, _voxels(limits.vert_size_threshold, limits, size), options)
     instances = np.zeros(labels.shape, dtype=np.uint16)
@@ -118,15 +114,13 @@ def segment_instances(
     return InstanceAnswer(instances, len(centres), _warnings(len(centres), found, beside, blank))
 
 
-def _check_limits(limits: InstanceLimits, options: InstanceOptions) -> None:
+def _check_limits(limits: InstanceLimits) -> None:
     if len(limits.cutout) != 3 or any(side <= 0 or side % 2 for side in limits.cutout):
         raise ContractError(
             f"The cutout is {limits.cutout} voxels; expected three even sizes, as (248, 304, 64)."
         )
     if any(not 0 <= new <= 9 for new in limits.mapping.values()):
         raise ContractError(f"The mapping {dict(limits.mapping)} leads beyond the network's labels 0 to 9.")
-    if options.batch < 1:
-        raise ContractError(f"A batch of {options.batch} cutouts was asked for; expected one or more.")
 
 
 def _voxels(threshold: float, limits: InstanceLimits, spacing: Spacing) -> int:

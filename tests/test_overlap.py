@@ -12,33 +12,38 @@ import tiny_scan
 
 from spineps_rt.errors import MissingFileError, NotFiniteError
 from spineps_rt.options import EngineOptions, Options
-from spineps_rt.overlap import complete, one_by_one, overlap
+from spineps_rt.overlap import ThreeStages
 from spineps_rt.pipeline import Pipeline
 
 PATIENCE = 30  # seconds until a test that waits for another thread gives up
 
 
-def steps(name, *, fails_in=None, log=None):
-    """Make a run that notes its parts and their threads."""
-    for part in (1, 2, 3):
-        if log is not None:
-            log.append((name, part, threading.current_thread()))
-        if part == fails_in:
-            raise ValueError(name)
-        if part < 3:
-            yield
-    return name
+def stages(*, log=None, fails=None, waits=None, returns=None):
+    """Stages that note items and threads; fails: (item, stage); waits: (item, stage) -> what to do."""
+
+    def stage(which):
+        def take(item):
+            if log is not None:
+                log.append((item, which, threading.current_thread()))
+            if (item, which) == fails:
+                raise ValueError(item)
+            (waits or {}).get((item, which), lambda: None)()
+            return returns(item) if returns and which == 3 else item
+
+        return take
+
+    return ThreeStages(stage(1), stage(2), stage(3))
 
 
-def test_complete_is_one_run_without_pauses():
-    assert complete(steps("a")) == "a"
+def test_one_item_goes_through_all_stages():
+    assert stages().run("a") == "a"
     with pytest.raises(ValueError, match="b"):
-        complete(steps("b", fails_in=2))
+        stages(fails=("b", 2)).run("b")
 
 
 def test_one_by_one_stays_in_the_callers_thread():
     log = []
-    done = list(one_by_one(steps(k, fails_in=2 if k == 1 else None, log=log) for k in range(3)))
+    done = list(stages(log=log, fails=(1, 2)).one_by_one(range(3)))
     assert [future.exception() is None for future in done] == [True, False, True]
     assert (done[0].result(), done[2].result()) == (0, 2)
     assert {thread for _, _, thread in log} == {threading.current_thread()}
@@ -47,14 +52,13 @@ def test_one_by_one_stays_in_the_callers_thread():
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_answers_come_in_order(count):
-    assert [done.result() for done in overlap(steps(k) for k in range(count))] == list(range(count))
+    assert [done.result() for done in stages().overlap(range(count))] == list(range(count))
 
 
-@pytest.mark.parametrize("part", [1, 2, 3])
+@pytest.mark.parametrize("stage", [1, 2, 3])
 @pytest.mark.parametrize("bad", [0, 1, 3])
-def test_a_failure_comes_in_its_place_and_stops_nothing(part, bad):
-    runs = (steps(str(k), fails_in=part if k == bad else None) for k in range(4))
-    for k, done in enumerate(overlap(runs)):
+def test_a_failure_comes_in_its_place_and_stops_nothing(stage, bad):
+    for k, done in enumerate(stages(fails=(str(bad), stage)).overlap(map(str, range(4)))):
         assert done.done()
         if k == bad:
             with pytest.raises(ValueError, match=str(bad)):
@@ -63,9 +67,9 @@ def test_a_failure_comes_in_its_place_and_stops_nothing(part, bad):
             assert done.result() == str(k)
 
 
-def test_each_part_has_its_thread_and_no_run_is_far_ahead_or_behind():
+def test_each_stage_has_its_thread_and_no_item_is_far_ahead_or_behind():
     log = []
-    for _ in overlap(steps(k, log=log) for k in range(6)):
+    for _ in stages(log=log).overlap(range(6)):
         pass
     threads = [{thread for _, part, thread in log if part == which} for which in (1, 2, 3)]
     assert threads[1] == {threading.current_thread()}
@@ -78,43 +82,28 @@ def test_each_part_has_its_thread_and_no_run_is_far_ahead_or_behind():
         assert place[k + 2, 2] > place[k, 3], "two scans were behind"
 
 
-def test_networks_of_one_run_beside_the_others_first_and_last_part():
-    """The second run's networks wait until the third is read and the first finished."""
+def test_networks_of_one_item_beside_the_others_first_and_last_stage():
+    """The second item's networks wait until the third is read and the first finished."""
     read, finished = threading.Event(), threading.Event()
 
-    def first():
-        yield
-        yield
-        finished.set()
-
-    def second():
-        yield
+    def wait_for_both():
         assert read.wait(PATIENCE)
         assert finished.wait(PATIENCE)
-        yield
 
-    def third():
-        read.set()
-        yield
-        yield
-
-    for done in overlap([first(), second(), third()]):
+    waits = {("second", 2): wait_for_both, ("third", 1): read.set, ("first", 3): finished.set}
+    for done in stages(waits=waits).overlap(["first", "second", "third"]):
         done.result()
 
 
-def test_an_interrupt_in_the_networks_lets_the_run_behind_finish():
+def test_an_interrupt_in_the_networks_lets_the_item_behind_finish():
     log = []
 
-    def interrupted():
-        yield
+    def interrupt():
         raise KeyboardInterrupt
 
+    names = ["behind", "interrupted", "ahead", "later"]
     with pytest.raises(KeyboardInterrupt):
-        list(
-            overlap(
-                [steps("behind", log=log), interrupted(), steps("ahead", log=log), steps("later", log=log)]
-            )
-        )
+        list(stages(log=log, waits={("interrupted", 2): interrupt}).overlap(names))
     assert [part for name, part, _ in log if name == "behind"] == [1, 2, 3]
     assert [part for name, part, _ in log if name == "ahead"] == [1]
     assert not [part for name, part, _ in log if name == "later"]
@@ -124,13 +113,8 @@ def test_what_the_caller_lets_go_is_free():
     class Large:
         pass
 
-    def run(k):
-        yield
-        yield
-        return Large()
-
     alive = []
-    for done in overlap(run(k) for k in range(6)):
+    for done in stages(returns=lambda _: Large()).overlap(range(6)):
         alive.append(weakref.ref(done.result()))
         del done
         gc.collect()
