@@ -14,6 +14,7 @@ from benchmarks import (
     engines_page,
     kernels_page,
     latency_page,
+    localiser,
     localiser_page,
     n4_page,
     networks_page,
@@ -25,6 +26,9 @@ from benchmarks import (
     variants_page,
     versus_page,
 )
+from spineps_rt.options import EngineOptions, Options
+from spineps_rt.pipeline import Pipeline
+from spineps_rt.scan import read_scan
 
 MEASURED = {"date": "2026-01-01", "machine": {"cpu": "x", "cores": 2, "system": "Linux"}}
 """What every page's figures begin with."""
@@ -320,3 +324,15 @@ def test_the_section_on_variants_tells_what_is_refused():
     assert "| m | int8 |  |  |  | refused |" in text
     assert "- m, int8: Variant int8 differs." in text
     assert "equal | equal | differ |" in text
+
+
+def test_tiles_are_counted_with_and_without_the_localiser(tmp_path):
+    scan = read_scan(tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz"))[0]
+    models = tiny_scan.write_models(tmp_path / "models")
+    options = Options(engine=EngineOptions("onnx"), any_plane=True)
+    with Pipeline(models, options=options) as pipeline:
+        found = localiser.measure(pipeline, scan, None)
+    assert 1 <= found["localized"]["tiles"] <= found["full"]["tiles"]
+    assert found["coarse"]["tiles"] < found["full"]["tiles"]
+    assert found["spine_voxels"] > 1000
+    assert found["spine_differs"] == 0
