@@ -17,7 +17,7 @@ import pytest
 import spineps_rt
 
 ROOT = Path(__file__).parents[1]
-HOUSE = ("spineps_rt", "export", "training", "benchmarks")
+HOUSE = ("spineps_rt", "export", "training", "benchmarks", "tests/parity")
 FILE_LINES, BODY_LINES, PARAMETERS = 300, 40, 6
 BUDGETS = {
     "root": 1000,
