@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from benchmarks.page import sheet, table
+from benchmarks.page import bullets, sheet, table
 
 
 def page(document: dict[str, Any]) -> str:
@@ -22,7 +22,7 @@ def page(document: dict[str, Any]) -> str:
             words=3,
         ),
         "## What is not there",
-        [f"- {loss}" for loss in losses(document)],
+        bullets(losses(document)),
     )
 
 

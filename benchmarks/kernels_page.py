@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from benchmarks.page import by, sheet, table
+from benchmarks.page import bullets, by, sheet, table
 
 
 def page(document: dict[str, Any]) -> str:
@@ -24,7 +24,7 @@ def page(document: dict[str, Any]) -> str:
         "alternating runs (who takes over 0.2 s ran three times, over 1 s once); in brackets how many "
         "times as fast as the best library. Libraries see the same cores as the kernels; most use one.",
         "## Where a library is faster, or answers differently",
-        [f"- {loss}" for loss in losses(document)],
+        bullets(losses(document)),
         *blocks,
         "## The first call",
         f"Without compiled kernels on disk: {cold} (a job finds compiled what jobs before it needed). With "

@@ -42,7 +42,7 @@ def losses(document: dict[str, Any]) -> list[str]:
     """Say in words what a reader of the tables should not overlook."""
     found = []
     for scan in document["scans"]:
-        wall, name = _wall(scan), scan["file"]
+        wall, name = _wall(scan), f"`{scan['file']}`"
         worst = max(scan["runs"][0]["stages"], key=lambda stage, scan=scan: _stage(scan, stage))
         found.append(
             f"{name}: the stage *{worst}* takes {_stage(scan, worst) / wall:.0%} of the time, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.page import sheet, table
+from benchmarks.page import bullets, sheet, table
 
 WANTED = 0.999
 """Share of the spine's voxels that must keep their label."""
@@ -25,7 +25,7 @@ def page(document: dict[str, Any]) -> str:
             ["case", "tiles", "seconds", "spine voxels", "same", "coarse pass: tiles", "marks", "loses"],
             [_row(name, case) for name, case in document["cases"].items()],
         ),
-        [f"- {loss}" for loss in losses(document)],
+        bullets(losses(document)),
     )
 
 

@@ -56,6 +56,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1)
     return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]
 
 
+def bullets(sentences: Iterable[str]) -> list[str]:
+    """List sentences; each begins with a capital."""
+    return [f"- {sentence[:1].upper()}{sentence[1:]}" for sentence in sentences]
+
+
 def by(sizes: Iterable[float]) -> str:
     """Write sizes along the axes: ``239 x 965 x 68``."""
     return " x ".join(f"{size:.3g}" if size < 100 else f"{size:.0f}" for size in sizes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from benchmarks.page import by, sheet, table
+from benchmarks.page import bullets, by, sheet, table
 
 LITTLE = 1.1
 """A gain below this is told as little."""
@@ -28,7 +28,7 @@ def page(document: dict[str, Any]) -> str:
             ["networks", "scans", "after, s", "beside, s", "gain", "memory after, MB", "memory beside, MB"],
             map(_row, cases),
         ),
-        [f"- {loss}" for loss in losses(document)],
+        bullets(losses(document)),
     )
 
 
