@@ -12,6 +12,7 @@ import numpy as np
 from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.inference.networks import open_predictors
 from spineps_rt.inference.predictors import Predictors, RunStats
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
 from spineps_rt.models import InstanceModel, Model, ModelPair, resolve_models
 from spineps_rt.models.spacing import target_spacing
@@ -26,7 +27,7 @@ from spineps_rt.stages.preprocess import box_within_margin, preprocess, round_wh
 from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 from spineps_rt.stages.semantic_cleaning import clean
 from spineps_rt.timing import Clock, Progress
-from spineps_rt.volume import Box, Volume, reorient, resample_to, rescale
+from spineps_rt.volume import Volume, reorient, resample_to, rescale
 
 _LOG = logging.getLogger(__name__)
 _STAGE_ORIENTATION = ("P", "I", "R")

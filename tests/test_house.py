@@ -24,7 +24,7 @@ BUDGETS = {
     "backends": 900,
     "cli": 990,
     "diagnostics": 640,
-    "inference": 700,
+    "inference": 820,
     "io": 550,
     "kernels": 1700,
     "models": 920,

@@ -74,7 +74,7 @@ def load_library(name: str) -> Library:
 def _logger(module: ModuleType) -> Any:
     """Collect what the library says instead of printing it."""
 
-    class Logger(module.ILogger):  # type: ignore[name-defined]
+    class Logger(module.ILogger):  # type: ignore[name-defined,misc]
         def __init__(self) -> None:
             super().__init__()
             self.messages: deque[tuple[str, str]] = deque(maxlen=_KEPT)

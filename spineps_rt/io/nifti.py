@@ -129,7 +129,7 @@ def encode_nifti(array: np.ndarray, *, like: Volume, compress: bool = True) -> b
     if array.dtype not in (np.uint8, np.uint16, np.int16, np.float32):
         raise ContractError(f"masks are written as uint8 or uint16, images as float32; got {array.dtype}")
     kind = Nifti2Header if isinstance(like.header, Nifti2Header) else Nifti1Header
-    header = kind(endianness="<")
+    header = kind(endianness="<")  # type: ignore[no-untyped-call]
     header.set_data_dtype(array.dtype)
     header.set_data_shape(array.shape)
     header.set_data_offset(kind.single_vox_offset)
@@ -181,7 +181,7 @@ def _parsed(head: bytes, name: str) -> Nifti1Header:
                 continue
             if len(head) < size:
                 raise TruncatedFileError(f"{name} ends within its header; copy or export it again")
-            header = kind(head[:size], endianness=endianness, check=False)
+            header = kind(head[:size], endianness=endianness, check=False)  # type: ignore[no-untyped-call]
             if header["magic"].item() == kind.single_magic:
                 return header
             raise NotNiftiError(

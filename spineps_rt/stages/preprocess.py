@@ -6,9 +6,10 @@ import numpy as np
 
 from spineps_rt.errors import EmptyImageError
 from spineps_rt.geometry import shifted
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.options import PreprocessOptions
 from spineps_rt.stages.n4.bias_field import correct_bias_field
-from spineps_rt.volume import Box, Volume, bounding_box, padded
+from spineps_rt.volume import Volume, bounding_box, padded
 
 HIGHEST = 1500
 """Brightest value that the networks were trained on."""

@@ -17,11 +17,12 @@ import numpy as np
 from spineps_rt.errors import ContractError, EmptyImageError, NotFiniteError
 from spineps_rt.geometry import checked_affine
 from spineps_rt.kernels import lattice as splines
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.kernels.sharpen import blur_residual
 from spineps_rt.kernels.threads import each, slabs
 from spineps_rt.options import N4Options
 from spineps_rt.stages.n4.sample_grid import Axis, lay_axes
-from spineps_rt.volume import Box, bounding_box
+from spineps_rt.volume import bounding_box
 
 _DEFAULTS = N4Options()
 _SLAB_VOXELS = 1 << 20

@@ -11,9 +11,9 @@ from math import ceil, floor
 
 import numpy as np
 
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.options import N4Options
 from spineps_rt.stages.n4 import itk_inverse
-from spineps_rt.volume import Box
 
 
 @dataclass(frozen=True)
