@@ -18,7 +18,7 @@ import spineps_rt
 from spineps_rt import errors
 
 ROOT = Path(__file__).parents[1]
-HOUSE = ("spineps_rt", "export", "training", "benchmarks")
+HOUSE = ("spineps_rt", "export", "training", "benchmarks", "tests/parity")
 FILE_LINES, BODY_LINES, PARAMETERS = 300, 40, 6
 BUDGETS = {
     "root": 870,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
 from spineps_rt.errors import SpinepsError
-from spineps_rt.volume import Volume
+from spineps_rt.options import AS_SPINEPS
+from spineps_rt.volume import Volume, padded, reorient, rescale
 
 MASKS = {
     "raw_semantic": "*_seg-spine-raw_msk.nii.gz",
@@ -20,6 +21,11 @@ MASKS = {
     "instances": "*_seg-vert_msk.nii.gz",
 }
 """The masks that SPINEPS writes: both before they clean each other, and both in the end."""
+
+
+MODEL_ORIENTATION = ("P", "I", "R")
+"""Of SPINEPS's published semantic model."""
+ON_MODEL_GRID = ("oracle", "raw_semantic", "raw_instances")
 
 
 class GoldenError(Exception):
@@ -32,7 +38,8 @@ class Golden:
 
     name: str
     oracle: Volume
-    """What the semantic network answered, uint8, P, I, R, at the model's resolution, margin included."""
+    """What the semantic network answered, uint8, P, I, R, at the model's resolution, margin included; its
+    affine is :func:`model_affine`."""
     cutouts: tuple[str, ...]
     """Digest of each cutout that the instance network was shown, in order (see :func:`digest`)."""
     answers: np.ndarray
@@ -139,6 +146,26 @@ def _volume(path: Path, name: str) -> Volume:
         raise GoldenError(f"{path}: not a readable mask: {error}") from error
 
 
+def model_affine(scan: Volume, spacing: tuple[float, ...]) -> np.ndarray:
+    """Affine of the grid on which the semantic network answers, in float64.
+
+    A file holds it rounded to float32. Where a voxel of the scan lies halfway between two of the answer, as
+    many do from 1.125 or 0.9375 to 0.75 mm, the lost bits decide which of the two it gets; so the affine is
+    computed from the scan's own, as SPINEPS does.
+
+    Args:
+        scan: On the scan's grid; its array is not looked at.
+        spacing: Of the answer, mm along P, I, R.
+
+    Returns:
+        (4, 4), voxel index -> mm.
+    """
+    image, _ = padded(
+        scan.with_array(np.zeros(scan.shape, np.uint8)), AS_SPINEPS.preprocess.pad, dtype="uint8"
+    )
+    return rescale(reorient(image, MODEL_ORIENTATION), spacing, labels=True).affine
+
+
 def _checked(golden: Golden) -> Golden:
     """Refuse what does not fit together, so that a difference is a difference of the answers."""
     faults = []
@@ -146,10 +173,16 @@ def _checked(golden: Golden) -> Golden:
         shapes = [getattr(golden, name).shape for name in (first, second)]
         if shapes[0] != shapes[1]:
             faults.append(f"{first} has shape {shapes[0]}, {second} {shapes[1]}")
-    if golden.oracle.orientation != ("P", "I", "R"):
+    if golden.oracle.orientation != MODEL_ORIENTATION:
         faults.append(f"the semantic answer is oriented {''.join(golden.oracle.orientation)} instead of PIR")
     if golden.answers.ndim != 4 or len(golden.answers) != len(golden.cutouts):
         faults.append(f"{len(golden.cutouts)} cutouts have answers of shape {golden.answers.shape}")
+    affine = model_affine(golden.semantic, golden.oracle.spacing)
+    if not np.allclose(affine, golden.oracle.affine, atol=1e-3):
+        faults.append(
+            "the semantic answer does not lie on the scan's grid at the model's spacing with a margin"
+        )
     if faults:
         raise GoldenError(f"{golden.name}: {'; '.join(faults)}.")
-    return golden
+    exact = {name: Volume(getattr(golden, name).array, affine) for name in ON_MODEL_GRID}
+    return replace(golden, **exact)

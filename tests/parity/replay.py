@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.golden import Golden, digest
 from spineps_rt.kernels.boxes import cut_windows
 from spineps_rt.labels import CORPUS, CORPUS_INNER
 from spineps_rt.options import AS_SPINEPS, LabelingOptions, ReconcileOptions
@@ -19,6 +18,7 @@ from spineps_rt.stages.labeling import name_levels
 from spineps_rt.stages.points import centroids
 from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 from spineps_rt.volume import resample_to
+from tests.parity.golden import Golden, digest
 
 RULES = (
     "split_top_by_height",

@@ -1,13 +1,12 @@
-"""SPINEPS 2.1.3 on a real scan, its stages timed: ``python -m benchmarks.peer_stages OUT SCAN MASK MASK``.
+"""SPINEPS 2.1.3 on a real scan, its stages timed: ``python -m tests.parity.peer_stages OUT SCAN MASK MASK``.
 
 Its two networks answer from masks, which may come from anywhere: label ids of SPINEPS on any grid. To be run
-in an environment that holds SPINEPS (see benchmarks.record_golden), as :mod:`benchmarks.stages` does.
+in an environment that holds SPINEPS (see tests.parity.record), as :mod:`benchmarks.stages` does.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import time
 from collections.abc import Callable
@@ -20,8 +19,9 @@ import numpy as np
 import spineps.seg_run
 from TPTBox import NII
 
-from benchmarks.record_golden import Instance, Semantic, oracles, run
 from spineps_rt.labels import SACRUM_INSTANCE
+from spineps_rt.timing import peak_bytes
+from tests.parity.record import Instance, Semantic, oracles, run
 
 TIMERS = (
     "preprocess_input",
@@ -54,7 +54,7 @@ def main(out: Path, scan: Path, semantic: Path, vertebrae: Path) -> None:
     code = run(copy, networks, bias_field=True)
     seconds["total"] = time.perf_counter() - begin
     seconds["total_without_oracle"] = seconds["total"] - seconds["oracle"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    peak = peak_bytes() / 1e9
     header = nib.load(scan).header  # type: ignore[attr-defined]
     place = {"shape": list(header.get_data_shape()), "zoom": [float(mm) for mm in header.get_zooms()]}
     networks[1].save()

@@ -1,4 +1,4 @@
-"""What the semantic network is shown, against SPINEPS: ``python -m benchmarks.preprocess_parity SCAN...``.
+"""What the semantic network is shown, against SPINEPS: ``python -m tests.parity.preprocess SCAN...``.
 
 Both read the same file. SPINEPS 2.1.3 runs its ``preprocess_input`` and what ``segment_scan`` does before the
 network (orientation, resampling); spineps-rt runs its own. The arrays are compared voxel by voxel. To be run
@@ -8,43 +8,38 @@ in an environment that holds SPINEPS; each scan replaces its predecessor in the 
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from benchmarks.figures import circumstances, load, output, save
 from spineps_rt.io import nifti
 from spineps_rt.options import PreprocessOptions
 from spineps_rt.stages.preprocess import preprocess, round_whole
 from spineps_rt.volume import Volume, reorient, rescale
+from tests.parity.page import RESULTS, STEPS
 
-RESULTS = Path(__file__).parent / "results" / "preprocess_parity.json"
 SPACING = (0.75, 0.75, 1.65)
 """Of SPINEPS's published semantic model."""
 ORIENTATION = ("P", "I", "R")
-STEPS = ("prepared", "resampled")
-PACKAGES = ("SPINEPS", "TPTBox", "antspyx", "spineps-rt", "numpy")
 
 
 @click.command()
 @click.argument("scans", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--name", "names", multiple=True, help="Names of the scans in the table, in their order.")
 @click.option("--bias-field/--no-bias-field", default=True, help="Compare with N4 as well.")
-@click.option("--output", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+@output("preprocess", RESULTS)
 def main(scans: tuple[Path, ...], names: tuple[str, ...], bias_field: bool, output: Path) -> None:
     """Compare what the network would see, without and with N4."""
     for number, scan in enumerate(scans):
         name = names[number] if number < len(names) else scan.name.split(".")[0]
         figures = measure(scan, [False, True] if bias_field else [False])
         click.echo(f"{name}: {json.dumps(figures)}")
-        document = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {"cases": {}}
-        document["benchmark"] = "preprocess_parity"
-        document["versions"] = {package: version(package) for package in PACKAGES}
+        document = {"cases": {}} | load(output) | circumstances("preprocess", "SPINEPS", "TPTBox", "antspyx")
         document["cases"][name] = document["cases"].get(name, {}) | figures
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        save(document, output, page="tests.parity.page")
 
 
 def measure(scan: Path, bias_fields: list[bool]) -> dict[str, Any]:

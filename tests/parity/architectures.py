@@ -1,4 +1,4 @@
-"""Every architecture of SPINEPS's published models, small: what benchmarks.versus_networks compares."""
+"""Every architecture of SPINEPS's published models, small: what tests.parity.networks compares."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whether spineps-rt answers as SPINEPS 2.1.3 does: ``python -m benchmarks.parity FOLDER...``.
+"""Whether spineps-rt answers as SPINEPS 2.1.3 does: ``python -m tests.parity.check FOLDER...``.
 
 A folder is a recorded run of SPINEPS: what its two networks answered, and its masks after every step (see
-docs/parity.md and benchmarks/record_golden.py). Each stage of spineps-rt gets what SPINEPS's own stage before
+docs/parity.md and tests/parity/record.py). Each stage of spineps-rt gets what SPINEPS's own stage before
 it answered, so that no difference hides another. The instance network answers from the record, and a cutout
 that is not the recorded one at its place ends everything. The exit code is 0 only if every difference is one
 that docs/parity.md lists.
@@ -9,33 +9,28 @@ that docs/parity.md lists.
 
 from __future__ import annotations
 
-import json
-import platform
 import re
 import sys
 from dataclasses import asdict
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.golden import Golden, GoldenError, read
-from benchmarks.replay import CutoutError, Replay, replay
-from spineps_rt._version import __version__
+from benchmarks.figures import circumstances, output, save
 from spineps_rt.labels import SACRUM_INSTANCE, instance_name
+from tests.parity.golden import Golden, GoldenError, read
+from tests.parity.replay import CutoutError, Replay, replay
 
 RESULTS = Path(__file__).parent / "results"
-DOCS = Path(__file__).parents[1] / "docs" / "parity.md"
+DOCS = Path(__file__).parents[2] / "docs" / "parity.md"
 LISTED = "## Remaining differences"
 """The heading of the table in docs/parity.md: run, mask, voxels, cause."""
-PACKAGES = ("numpy", "numba", "nibabel")
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="FOLDER...", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), default=RESULTS / "parity.json", show_default=True)
+@output("parity", RESULTS)
 def main(folders: tuple[Path, ...], output: Path) -> None:
     """Replay recorded runs of SPINEPS (folders, or files of tests/golden) and count what differs."""
     runs, faults = [], []
@@ -51,9 +46,7 @@ def main(folders: tuple[Path, ...], output: Path) -> None:
         click.echo("\n".join(table(golden.name, answer)))
         runs.append(describe(golden, answer))
         faults += unexplained(golden.name, answer, allowed)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps({**_circumstances(), "runs": runs}, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {output}; now: python -m benchmarks.parity_page && python -m benchmarks.report")
+    save({**circumstances("parity"), "runs": runs}, output, page="tests.parity.page")
     for fault in faults:
         click.echo(fault)
     sys.exit(1 if faults else 0)
@@ -140,19 +133,6 @@ def describe(golden: Golden, answer: Replay) -> dict[str, Any]:
 def _name(vertebra: int) -> str:
     """Instance id, because in a recorded run it is no level."""
     return instance_name(vertebra) if vertebra == SACRUM_INSTANCE else f"vertebra {vertebra}"
-
-
-def _circumstances() -> dict[str, Any]:
-    return {
-        "benchmark": "parity",
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "peer": "SPINEPS 2.1.3",
-        "versions": {
-            "spineps_rt": __version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in PACKAGES},
-        },
-    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the last differences of N4 do to the final masks: ``python -m benchmarks.n4_effect SCAN``.
+"""What the last differences of N4 do to the final masks: ``python -m tests.parity.n4_effect SCAN``.
 
 The bias fields of SPINEPS and of spineps-rt agree closely but not to the last bit: a few voxels differ by one
 grey level once they are whole numbers. Every image below goes through the same networks, those of spineps-rt
@@ -9,29 +9,25 @@ and with one. SPINEPS's own masks of the latter two are compared as well.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import tempfile
 from dataclasses import replace
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from benchmarks.versus_scan import CHECKPOINTS, HERE, compare, masks
-from spineps_rt._version import __version__
+from benchmarks.figures import circumstances, output, save
+from benchmarks.versus_scan import CHECKPOINTS, ROOT, compare, masks
 from spineps_rt.io.nifti import read_nifti
-from spineps_rt.kernels.threads import cores
 from spineps_rt.options import AS_SPINEPS, EngineOptions, PreprocessOptions
 from spineps_rt.pipeline import Pipeline
-from spineps_rt.report.record import cpu_name
 from spineps_rt.scan import read_scan
 from spineps_rt.stages.preprocess import preprocess
 from spineps_rt.volume import Volume
+from tests.parity.page import RESULTS
 
 THREADS = {"SPINEPS": "", "SPINEPS, one thread": "1"}
 """Run -> threads that its N4 may take; none named takes all."""
@@ -60,12 +56,7 @@ PAIRS = {
 @click.argument("scan", type=click.Path(exists=True, path_type=Path))
 @click.option("--spineps", required=True, metavar="PYTHON", help="Of an environment with SPINEPS 2.1.3.")
 @click.option("--seed", default=0, show_default=True, help="Of the random changes.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=HERE / "results" / "n4_effect.json",
-    show_default=True,
-)
+@output("n4_effect", RESULTS)
 def main(scan: Path, spineps: str, seed: int, output: Path) -> None:
     """Compare the masks of SCAN, which is stored in whole numbers, and write the figures as JSON."""
     volume, _ = read_scan(scan)
@@ -79,15 +70,11 @@ def main(scan: Path, spineps: str, seed: int, output: Path) -> None:
     images |= _disturbed(images, np.random.default_rng(seed))
     found |= _segmented(images)
     document = {
-        "benchmark": "n4_effect",
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": {"cpu": cpu_name(), "cores": cores()},
-        "versions": {"spineps_rt": __version__, **{p: metadata.version(p) for p in ("numpy", "openvino")}},
+        **circumstances("n4_effect"),
         "scan": {"name": scan.name, "shape": list(volume.shape), "highest": float(images[OURS].array.max())},
         "rows": _rows(images, found),
     }
-    output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {output}; now: python -m benchmarks.report")
+    save(document, output, page="tests.parity.page")
 
 
 def corrected(volume: Volume) -> Volume:
@@ -120,7 +107,7 @@ def _spineps(python: str, scan: Path, folder: Path, threads: str) -> None:
         check=False,
         capture_output=True,
         text=True,
-        cwd=HERE.parent,
+        cwd=ROOT,
         env=os.environ | chosen,
     )
     if done.returncode:

@@ -1,6 +1,6 @@
 """Model folders made with SPINEPS's own classes, and what SPINEPS answers with them.
 
-Run by the Python of an environment that holds SPINEPS 2.1.3, from ``benchmarks.versus_networks``. Every
+Run by the Python of an environment that holds SPINEPS 2.1.3, from ``tests.parity.networks``. Every
 architecture of its published models is built by its own code and initialised at random. Random weights leave
 the logits of most voxels nearly equal, and then the last bit decides, so that a comparison would say nothing;
 therefore each network is trained on a phantom for some seconds. SPINEPS then answers with ``segment_scan``
@@ -29,8 +29,8 @@ from TPTBox import NII, to_nii
 from TPTBox.segmentation.nnUnet_utils.get_network_from_plans import get_network_from_plans
 from TPTBox.segmentation.nnUnet_utils.plans_handler import PlansManager
 
-from benchmarks.architectures import CASES, CLASSES, CUTOUT, SPACING, Instance, Semantic, plans_of
 from benchmarks.spineps_scan import sum_in_float32
+from tests.parity.architectures import CASES, CLASSES, CUTOUT, SPACING, Instance, Semantic, plans_of
 
 SEMANTIC_PACE = 60, 1e-2
 INSTANCE_PACE = 25, 1e-3

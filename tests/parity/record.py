@@ -3,15 +3,16 @@
 Needs an environment of its own, because SPINEPS needs PyTorch:
 
     pip install spineps==2.1.3 && pip uninstall -y torchvision && pip install -e .
-    python -m benchmarks.record_golden all tests/golden
+    python -m tests.parity.record all tests/golden
 
 SPINEPS's two networks are replaced by oracles that answer from a phantom's truth, with the faults that
 networks make; everything else is SPINEPS's own code. ``scan`` records any other phantom as a folder for
-``python -m benchmarks.parity``.
+``python -m tests.parity.check``.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,11 +28,11 @@ from spineps.seg_model import SegmentationModel
 from spineps.utils.seg_modelconfig import Segmentation_Inference_Config
 from TPTBox import BIDS_FILE, NII, No_Logger
 
-from benchmarks import golden, odd_columns
 from spineps_rt import labels
 from spineps_rt.options import ReconcileOptions
 from spineps_rt.phantom import PhantomOptions, Variants, make_phantom
 from spineps_rt.volume import Volume, reorient, rescale
+from tests.parity import golden, odd_columns
 
 MODEL_SPACING = (0.75, 0.75, 1.65)
 CONTRACT = {
@@ -64,8 +65,12 @@ SCANS = {
     "cervical": Scan(("C3", "C6"), (1.4, 1.4, 3.5), "LAS", 5, unseen=(5,)),
     "thoracic": Scan(("T6", "T8"), (1.5, 1.2, 4.0), "PIR", 6, Variants(fused=("T6",), scoliosis_deg=6.0)),
     "lumbar": Scan(("L3", "L5"), (1.4, 1.4, 5.0), "RPS", 7, Variants(missing_discs=("L4",))),
+    "long": Scan(("T1", "L1"), (1.5, 1.5, 4.0), "ASL", 8),
+    "ties": Scan(("T6", "T8"), (1.125, 0.9375, 4.0), "RPS", 13),
 }
-"""The scans of tests/golden."""
+"""The scans of tests/golden; in ``ties`` half of the voxels lie halfway between two of the model's grid."""
+GRID = ("direction", "zoom", "origin", "rotation", "shape", "format", "level_one_info", "level_two_info")
+"""What SPINEPS's file of centres says of the grid."""
 
 
 class Semantic(SegmentationModel):
@@ -75,12 +80,14 @@ class Semantic(SegmentationModel):
         self.answer, self.folder = answer, folder
         return self
 
-    def load(self, folds: Any = None) -> Semantic:  # noqa: ARG002 - SPINEPS's signature
+    def load(self, folds: Any = None) -> Semantic:
         self.predictor = object()
         return self
 
     def run(self, input_nii: list[NII], verbose: bool = False) -> dict[OutputType, NII | None]:
-        answer = self.answer.resample_from_to(input_nii[0], verbose=verbose)
+        found = self.answer.resample_from_to(input_nii[0], verbose=verbose).get_seg_array()
+        # on the image's own affine, as SPINEPS's network answers; TPTBox rounds that of what it resamples
+        answer = input_nii[0].set_array(found.astype(np.uint8), seg=True)
         answer.save(self.folder / "oracle_sem.nii.gz", verbose=False)
         return {OutputType.seg: answer, OutputType.softmax_logits: None}
 
@@ -202,6 +209,13 @@ def record_rules(path: Path) -> None:
     np.savez_compressed(path, **arrays)
 
 
+def record_centres(folder: Path, path: Path) -> None:
+    """Keep the grid and the points of the file of centres that SPINEPS wrote into a folder."""
+    head, points = json.loads(next(folder.rglob("*_ctd.json")).read_text(encoding="utf-8"))
+    text = json.dumps([{key: head[key] for key in GRID}, points], indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
 @click.group()
 def main() -> None:
     """Record answers of SPINEPS 2.1.3."""
@@ -216,6 +230,8 @@ def everything(folder: Path) -> None:
     for name, scan in SCANS.items():
         with tempfile.TemporaryDirectory() as work:
             golden.pack(record(scan, Path(work) / name), folder / f"{name}.npz")
+            if name == "ties":
+                record_centres(Path(work), folder / "ties_ctd.json")
 
 
 @main.command(name="scan")

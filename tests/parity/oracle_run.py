@@ -1,4 +1,4 @@
-"""One recorded scan, networks that cost nothing: ``python -m benchmarks.oracle_run ANSWERS SCAN``.
+"""One recorded scan, networks that cost nothing: ``python -m tests.parity.oracle_run ANSWERS SCAN``.
 
 The whole pipeline from the file to the files, but both networks answer from a record of SPINEPS's run (see
 :func:`record`); so what is timed is everything that a fast GPU would leave over.
@@ -17,8 +17,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.golden import read
-from benchmarks.process import spent
+from benchmarks.figures import cost
 from spineps_rt.inference.predictors import Predictors, RunStats
 from spineps_rt.io.naming import output_paths
 from spineps_rt.models import InstanceModel, SemanticModel, resolve_models
@@ -26,6 +25,7 @@ from spineps_rt.options import AS_SPINEPS
 from spineps_rt.pipeline import Pipeline
 from spineps_rt.report.write import write_outputs
 from spineps_rt.results import Result
+from tests.parity.golden import read
 
 SPACING = (0.75, 0.75, 1.65)
 CUTOUT = (248, 304, 64)
@@ -36,7 +36,7 @@ def record(folder: Path, path: Path) -> None:
     """Keep what the networks answered, each answer compressed by itself, so that it costs memory only in use.
 
     Args:
-        folder: A recorded run (benchmarks/golden.py).
+        folder: A recorded run (tests/parity/golden.py).
         path: ``.npz`` to write.
     """
     golden = read(folder)
@@ -66,7 +66,7 @@ class RecordedSemantic:
     model: SemanticModel
     provider: str = "record"
 
-    def classify(self, image: np.ndarray, options: Any, **_: Any) -> tuple[np.ndarray, RunStats]:  # noqa: ARG002
+    def classify(self, image: np.ndarray, options: Any, **_: Any) -> tuple[np.ndarray, RunStats]:
         """Answer what was recorded, whatever the image is."""
         return self.record["semantic"], RunStats(self.provider, 1, 1, 0.0)
 
@@ -81,8 +81,8 @@ class RecordedInstance:
 
     def classify_windows(
         self,
-        labels: np.ndarray,  # noqa: ARG002
-        table: np.ndarray,  # noqa: ARG002
+        labels: np.ndarray,
+        table: np.ndarray,
         starts: np.ndarray,
     ) -> Generator[np.ndarray, None, RunStats]:
         """Answer what was recorded, window after window."""
@@ -104,7 +104,7 @@ def check_masks(result: Result, folder: Path) -> None:
 
     Args:
         result: Of spineps-rt.
-        folder: SPINEPS's recorded run (benchmarks/golden.py).
+        folder: SPINEPS's recorded run (tests/parity/golden.py).
 
     Raises:
         ClickException: A voxel differs.
@@ -135,7 +135,7 @@ def main(answers: Path, scan: Path, repeats: int, against: Path | None) -> None:
             write_outputs(result, output_paths(scan, Path(folder) / str(number)))
             done = time.perf_counter()
             stages = {stage.stage: round(stage.seconds, 4) for stage in result.stages}
-            peak = spent()["peak_mb"]
+            peak = cost()["peak_mb"]
             if against and number == repeats - 1:
                 check_masks(result, against)
             line = {

@@ -1,7 +1,7 @@
-"""Exported models against SPINEPS itself: ``python -m benchmarks.versus_networks --spineps PYTHON``.
+"""Exported models against SPINEPS itself: ``python -m tests.parity.networks --spineps PYTHON``.
 
 SPINEPS makes model folders of every architecture that the export takes and segments a phantom with them
-(benchmarks/spineps_networks.py). Each folder then goes through the export, and spineps-rt segments the same
+(tests/parity/spineps_networks.py). Each folder then goes through the export, and spineps-rt segments the same
 phantom with what comes out: with the float32 graph, with its fp16 variant, and with what stands for that
 variant on hardware that computes in float16 (export/graphs/emulated.py). Where fewer voxels than
 :data:`LEAST` have SPINEPS's class, the exit code is 1.
@@ -13,23 +13,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
 import nibabel as nib
 import numpy as np
-import onnxruntime
 from spineps_rt.export.folder import read_folder, serialised, write_folder
 from spineps_rt.export.graphs.emulated import emulated
 from spineps_rt.export.graphs.graph import load_graph
 from spineps_rt.export.model import export
 from spineps_rt.export.variants import Wanted
 
-from benchmarks.architectures import CASES, CLASSES, CUTOUT, SPACING
-from spineps_rt._version import __version__
+from benchmarks.figures import circumstances, output, save
 from spineps_rt.backends import open_engine
 from spineps_rt.errors import ModelError
 from spineps_rt.inference.normalise import normalise
@@ -43,13 +39,14 @@ from spineps_rt.options import AS_SPINEPS
 from spineps_rt.phantom import PhantomOptions, make_phantom
 from spineps_rt.scan import read_scan
 from spineps_rt.volume import reorient, rescale
+from tests.parity.architectures import CASES, CLASSES, CUTOUT, SPACING
+from tests.parity.page import RESULTS
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 DEVICES = ("onnx", "openvino")
 LEAST = {"fp32": 0.9999, "fp16": 0.999, "float16": 0.999}
 """Part of the voxels that must have the class that SPINEPS as it is published gives them, by graph: float32,
 the fp16 variant, and the fp16 variant with every value that it holds in float16 rounded to that."""
-PACKAGES = ("numpy", "openvino", "torch", "onnx")
 MAPPING = {41: 1, 42: 2, 43: 3, 44: 4, 45: 5, 46: 6, 47: 7, 48: 8, 49: 9}
 LEVELS = ("L1", "L5")
 BODIES = (21, 22, 23)
@@ -72,12 +69,7 @@ LEAST_CLASSES = 3
     type=click.Choice([case.name for case in CASES]),
     help="Leave a model out.",
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=HERE / "results" / "versus_networks.json",
-    show_default=True,
-)
+@output("networks", RESULTS)
 def main(spineps: str, work: Path, without: tuple[str, ...], output: Path) -> None:
     """Compare every architecture with SPINEPS and write the figures as JSON."""
     work.mkdir(parents=True, exist_ok=True)
@@ -85,8 +77,8 @@ def main(spineps: str, work: Path, without: tuple[str, ...], output: Path) -> No
         prepare(work)
     click.echo("SPINEPS makes its models and answers; this takes minutes.")
     chosen = [(number, case.name) for number, case in enumerate(CASES) if case.name not in without]
-    words = [spineps, "-m", "benchmarks.spineps_networks", str(work), *(str(n) for n, _ in chosen)]
-    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=HERE.parent)
+    words = [spineps, "-m", "tests.parity.spineps_networks", str(work), *(str(n) for n, _ in chosen)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise click.ClickException(f"SPINEPS failed:\n{done.stderr[-2000:]}")
     rows = [row for number, name in chosen for row in rows_of(work, number, name)]
@@ -97,18 +89,7 @@ def main(spineps: str, work: Path, without: tuple[str, ...], output: Path) -> No
         raise click.ClickException(
             f"a network that answers next to nothing proves nothing: {', '.join(dull)}."
         )
-    document = {
-        "benchmark": "versus_networks",
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "versions": {
-            "spineps_rt": __version__,
-            "onnxruntime": onnxruntime.__version__,
-            **{p: metadata.version(p) for p in PACKAGES},
-        },
-        "rows": rows,
-    }
-    output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {output}; now: python -m benchmarks.report")
+    save({**circumstances("networks", "torch", "onnx"), "rows": rows}, output, page="tests.parity.page")
     missed = [row for row in rows if row["agreement"] < LEAST[row["graph"]]]
     for row in missed:
         click.echo(f"{row['model']}, {row['graph']}, {row['device']}: only {row['agreement']:.4%}")

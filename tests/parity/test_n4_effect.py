@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tiny_scan
 
-from benchmarks import n4_effect, report, versus_page, versus_scan
+from benchmarks import versus_scan
 from spineps_rt.options import AS_SPINEPS, PreprocessOptions
 from spineps_rt.scan import read_scan
 from spineps_rt.stages.preprocess import preprocess
 from spineps_rt.volume import padded
+from tests.parity import n4_effect, page
 
 
 @pytest.fixture
@@ -62,8 +63,7 @@ def test_the_page_says_what_a_grey_level_costs():
     rows[-1] = rows[-1] | {"spine": row["spine"] | {"differ": 44}}
     scan = {"name": "s", "shape": [4, 5, 6], "highest": 205.0}
     document = {"date": "d", "machine": {"cpu": "x", "cores": 2}, "scan": scan, "rows": rows}
-    text = versus_page.n4_effect(document)
+    text = "\n".join(page.n4_effect(document))
     cells = "30 of 4,000 | 0.99850 (spinal canal) | 5 of 3,000 | 0.99000 (L5)"
     assert f"| a - b | 12 (0.30%) | 7 | 1 | {cells} |" in text
     assert "moves 30, and SPINEPS's own number of threads 44." in text
-    assert report._SECTIONS["n4_effect"] is versus_page.n4_effect
