@@ -14,8 +14,8 @@ def page(document: dict[str, Any]) -> str:
         "# Variants of the embedded models against float32",
         document,
         "Each variant is exported as `spineps-rt export model` does and tried on one tile of a phantom and "
-        f"one of each of {len(document['scans'])} scans ({', '.join(document['scans'])}). *Same class* is the "
-        "share of the voxels in the worst tile and on the worst engine, the Dice is that of the worst "
+        f"one of each of {len(document['scans'])} scans ({', '.join(document['scans'])}). *Same class* is "
+        "the share of the voxels in the worst tile and on the worst engine, the Dice is that of the worst "
         "class.",
         table(
             ["model", "variant", "same class", "smallest Dice", "file", "written"],
