@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import onnx
@@ -25,7 +24,7 @@ def to_onnx(network: nn.Module, example: torch.Tensor, *, names: tuple[str, str]
     Raises:
         ModelError: The graph is not what every engine takes.
     """
-    program = torch.onnx.export(
+    program: Any = torch.onnx.export(
         network.eval(),
         (example,),
         input_names=[names[0]],
@@ -35,9 +34,7 @@ def to_onnx(network: nn.Module, example: torch.Tensor, *, names: tuple[str, str]
         external_data=False,
         verbose=False,
     )
-    buffer = io.BytesIO()
-    program.save(buffer)
-    traced = onnx.load_from_string(buffer.getvalue())
+    traced: onnx.ModelProto = program.model_proto
     check_graph(traced)
     model = fold(traced)
     model.doc_string = ""
