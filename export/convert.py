@@ -12,7 +12,7 @@ from spineps_rt.export.checkpoints.config import read_config
 from spineps_rt.export.checkpoints.imported import Imported
 from spineps_rt.export.checkpoints.lightning import read_lightning
 from spineps_rt.export.checkpoints.nnunet import Folds, read_nnunet
-from spineps_rt.export.checkpoints.source import CONFIG, open_source
+from spineps_rt.export.checkpoints.source import open_source
 from spineps_rt.export.checks.agreement import compare
 from spineps_rt.export.checks.tiles import phantom_tile
 from spineps_rt.export.checks.verify import engines_here
@@ -23,6 +23,7 @@ from spineps_rt._version import __version__
 from spineps_rt.errors import ModelError
 from spineps_rt.io.streams import file_sha256
 from spineps_rt.models import load_model
+from spineps_rt.models.install import CONFIG
 
 _DEVICES = ("onnx", "openvino")
 LARGEST = 2**31 - 2**24

@@ -17,7 +17,7 @@ LICENCE = "that of the checkpoint; see where it came from"
 
 _PLANES = ("sag", "cor", "ax", "iso")
 _LIMITS = {"corpus_size_cleaning": 100, "vert_size_threshold": 250}
-_DEFAULTS = {
+_DEFAULTS: dict[str, Any] = {
     "expected_inputs": ["img"],
     "sacrum_ids": [26],
     "cutout_size": [248, 304, 64],
@@ -84,7 +84,7 @@ class Config(Fields):
     def spacings(self) -> list[tuple[float, ...]]:
         """One spacing in mm, or the smallest and the largest."""
         value = self.data.get("resolution_range")
-        rows = value if isinstance(value, list) and len(value) == 2 else [value]
+        rows: list[Any] = value if isinstance(value, list) and len(value) == 2 else [value]
         try:
             spacings = [tuple(float(mm) for mm in row) for row in rows]
             if all(len(s) == 3 and all(0 < mm < 100 for mm in s) for s in spacings):

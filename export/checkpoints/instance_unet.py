@@ -101,12 +101,14 @@ class InstanceUnet(nn.Module):
         x = self.init_conv(x)
         first = x
         skips = []
-        for block1, block2, down in self.downs:
+        for level in self.downs.children():
+            block1, block2, down = level.children()
             x = block2(block1(x))
             skips.append(x)
             x = down(x)
         x = self.mid_block2(self.mid_block1(x))
-        for block1, block2, up in self.ups:
+        for level in self.ups.children():
+            block1, block2, up = level.children()
             x = up(block2(block1(0.5 * (x + skips.pop()))))
         return self.final_conv(self.final_res_block(torch.cat((x, first), dim=1)))
 
@@ -126,6 +128,7 @@ class LabelsToClasses(nn.Module):
         self.channels = channels
         self.one_hot = channels > 1
         self.labels = channels if self.one_hot else ONE_CHANNEL_LABELS + 1
+        self.ids: torch.Tensor
         self.register_buffer("ids", torch.arange(channels, dtype=torch.int32).reshape(1, channels, 1, 1, 1))
 
     def forward(self, labels: torch.Tensor) -> torch.Tensor:
@@ -134,5 +137,5 @@ class LabelsToClasses(nn.Module):
         wide = torch.where(wide < self.labels, wide, 0)
         if not self.one_hot:
             return self.network(wide.to(torch.float32) / ONE_CHANNEL_LABELS).argmax(1).to(torch.uint8)
-        one_hot = (wide == self.ids).to(torch.float32)
+        one_hot = torch.eq(wide, self.ids).to(torch.float32)
         return self.network(one_hot).argmax(1).to(torch.uint8)

@@ -58,7 +58,8 @@ def read_nnunet(config: Config) -> Imported:
     plans, dataset = read_json(plans_path), read_json(plans_path.with_name("dataset.json"))
     paths = _checkpoints(plans_path.parent, config.folds)
     classes = _classes(dataset, plans_path.with_name("dataset.json"))
-    networks, name = [], ""
+    networks: list[nn.Module] = []
+    name = ""
     mirrored: dict[str, list[int]] = {}
     for path in paths:
         checkpoint = load_checkpoint(path)

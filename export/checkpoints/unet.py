@@ -93,7 +93,7 @@ class ConvUnit(nn.Module):
     def __init__(self, plan: Architecture, inputs: int, outputs: int, kernel: Any, stride: Any) -> None:
         super().__init__()
         kernel, stride = _per_axis(kernel), _per_axis(stride)
-        margin = [(n - 1) // 2 for n in kernel]
+        margin = _per_axis([(n - 1) // 2 for n in kernel])
         self.conv = nn.Conv3d(inputs, outputs, kernel, stride, margin, bias=plan.conv_bias)
         layers: list[nn.Module] = [self.conv]
         if plan.dropout_op is not None:
@@ -240,8 +240,9 @@ class ResidualEncoderUNet(_Unet):
         self.decoder = Decoder(self.encoder, found, num_classes)
 
 
-def _per_axis(value: Any) -> list[int]:
+def _per_axis(value: Any) -> tuple[int, int, int]:
     every = [value] * 3 if isinstance(value, int) else list(value)
     if len(every) != 3:
         raise ValueError(f"a kernel or stride is {every}, expected three sizes")
-    return every
+    first, second, third = every
+    return first, second, third

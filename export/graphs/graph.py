@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -98,7 +99,8 @@ def _computed(node: onnx.NodeProto, known: dict[str, np.ndarray], ends: set[str]
     inputs = [name for name in node.input if name]
     if not all(name in known for name in inputs) or ends & set(node.output):
         return False
-    answers = ReferenceEvaluator(node, opsets={"": opset}).run(None, {name: known[name] for name in inputs})
+    evaluator: Any = ReferenceEvaluator(node, opsets={"": opset})
+    answers: list[np.ndarray] = evaluator.run(None, {name: known[name] for name in inputs})
     if sum(a.nbytes for a in answers) > sum(known[name].nbytes for name in inputs) + _GROWTH:
         return False
     known.update(zip(node.output, answers))

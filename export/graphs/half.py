@@ -27,7 +27,7 @@ _FOLLOWING = {
     "Unsqueeze",
 }
 """What takes either: float16 where an operand is that already. All else, norms and reductions, is float32."""
-_FLOATS = {TensorProto.FLOAT: "single", TensorProto.FLOAT16: "half"}
+_FLOATS: dict[int, str] = {TensorProto.FLOAT: "single", TensorProto.FLOAT16: "half"}
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:

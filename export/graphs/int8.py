@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -51,7 +50,7 @@ def to_int8(model: onnx.ModelProto, tiles: Sequence[np.ndarray]) -> onnx.ModelPr
         quantize_static(
             folded,
             target,
-            _reader(folded.graph.input[0].name, tiles),
+            _Reader(folded.graph.input[0].name, tiles),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             nodes_to_exclude=[products[0], products[-1]],
@@ -63,14 +62,12 @@ def to_int8(model: onnx.ModelProto, tiles: Sequence[np.ndarray]) -> onnx.ModelPr
         return retyped(onnx.load(target))
 
 
-def _reader(name: str, tiles: Sequence[np.ndarray]) -> Any:
-    from onnxruntime.quantization import CalibrationDataReader  # noqa: PLC0415
+class _Reader:
+    """Tiles as the quantiser asks for them: its ``CalibrationDataReader`` is whatever has ``get_next``."""
 
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self._feeds: Iterator[dict[str, np.ndarray]] = iter([{name: tile} for tile in tiles])
+    def __init__(self, name: str, tiles: Sequence[np.ndarray]) -> None:
+        self._feeds: Iterator[dict[str, np.ndarray]] = iter([{name: tile} for tile in tiles])
 
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            return next(self._feeds, None)
-
-    return Reader()
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """The next feed; None behind the last."""
+        return next(self._feeds, None)

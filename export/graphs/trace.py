@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import onnx
@@ -25,19 +28,18 @@ def to_onnx(network: nn.Module, example: torch.Tensor, *, names: tuple[str, str]
     Raises:
         ModelError: The graph is not what every engine takes.
     """
-    program = torch.onnx.export(
-        network.eval(),
-        (example,),
-        input_names=[names[0]],
-        output_names=[names[1]],
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
-    buffer = io.BytesIO()
-    program.save(buffer)
-    traced = onnx.load_from_string(buffer.getvalue())
+    with _quiet():
+        program: Any = torch.onnx.export(
+            network.eval(),
+            (example,),
+            input_names=[names[0]],
+            output_names=[names[1]],
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    traced: onnx.ModelProto = program.model_proto
     check_graph(traced)
     model = fold(traced)
     model.doc_string = ""
@@ -65,3 +67,17 @@ def first_layer(network: nn.Module, model: onnx.ModelProto) -> dict[str, Any]:
         return {}
     node = next(node for node in model.graph.node if node.op_type == "Conv")
     return {"first_layer": {"weights": node.input[1], "bias": node.input[2], "output": node.output[0]}}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what PyTorch says of torchvision, which is not needed, and of its own old calls."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)

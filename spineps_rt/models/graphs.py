@@ -33,9 +33,9 @@ class Variant:
     batch: int
     """Samples that the graph takes at once."""
     same_class: float
-    """Smallest fraction of a tile's voxels that had the same class, over all engines and tiles tried."""
+    """Smallest fraction of a tile's voxels that had the same class, over all tiles and the engines below."""
     worst_dice: float
-    """Smallest Dice of a class in all tiles together, over all engines tried."""
+    """Smallest Dice of a class in all tiles together, over the engines below."""
     engines: tuple[str, ...] = ENGINES
     """Those of :data:`ENGINES` on which it agreed; all where the manifest does not say."""
 

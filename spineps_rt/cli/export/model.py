@@ -90,7 +90,8 @@ def write_model_folder(source: Path, output: Path, *, overwrite: bool = False, *
     from spineps_rt.export.extra import export_extra  # noqa: PLC0415 (--help needs nothing)
 
     with export_extra():
-        from spineps_rt.export.model import Wanted, export  # noqa: PLC0415 (onnx)
+        from spineps_rt.export.model import export  # noqa: PLC0415 (onnx)
+        from spineps_rt.export.variants import Wanted  # noqa: PLC0415
 
     for line in export(source, output, overwrite=overwrite, wanted=Wanted(**wanted)):
         click.echo(line)
