@@ -1,4 +1,4 @@
-"""The rules of the house (docs/design.md), so that nobody has to remember them."""
+"""The rules of this code base, so that nobody has to remember them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import spineps_rt
 from spineps_rt import errors
 
 ROOT = Path(__file__).parents[1]
-HOUSE = ("spineps_rt", "export", "training", "benchmarks", "tests/parity")
+PACKAGES = ("spineps_rt", "export", "training", "benchmarks", "tests/parity")
 FILE_LINES, BODY_LINES, PARAMETERS = 300, 40, 6
 BUDGETS = {
     "root": 870,
@@ -67,7 +67,7 @@ ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
 }
 """Errors that reach a user."""
 
-MODULES = sorted(path for part in HOUSE for path in (ROOT / part).rglob("*.py"))
+MODULES = sorted(path for part in PACKAGES for path in (ROOT / part).rglob("*.py"))
 RUNTIME = [path for path in MODULES if path.is_relative_to(ROOT / "spineps_rt")]
 
 
@@ -173,11 +173,11 @@ def test_the_runtime_imports_nothing_banned():
     assert {path: modules for path, modules in used.items() if modules} == {}
 
 
-def test_the_runtime_imports_neither_the_exporter_nor_the_workshop():
+def test_the_runtime_imports_neither_export_nor_training_nor_benchmarks():
     foreign = ("spineps_rt.export", "export", "training", "benchmarks")
     # the commands that load parts of it when they run
-    doors = ("spineps_rt/cli/export/", "spineps_rt/cli/models/fetch.py", "spineps_rt/cli/models/install.py")
-    rest = [path for path in RUNTIME if not name(path).startswith(doors)]
+    loading = ("spineps_rt/cli/export/", "spineps_rt/cli/models/fetch.py", "spineps_rt/cli/models/install.py")
+    rest = [path for path in RUNTIME if not name(path).startswith(loading)]
     used = {name(path): [m for m in imported(path) if m.startswith(foreign)] for path in rest}
     assert {path: modules for path, modules in used.items() if modules} == {}
 
