@@ -9,6 +9,7 @@ from spineps_rt.export.extra import export_extra
 from spineps_rt.export.folder import read_folder, write_folder
 from spineps_rt.export.variants import Wanted, add_variants
 
+from spineps_rt.backends.openvino import BF16, require_bfloat16
 from spineps_rt.errors import ModelError, OutputExistsError
 from spineps_rt.models import embedded_models, load_model
 from spineps_rt.models.manifest import MANIFEST, Model
@@ -31,13 +32,15 @@ def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wante
     Raises:
         ModelError: The source cannot be read or run, a graph does not answer as it must or is too large, or
             there are no folds to run in turn.
-        EngineError: PyTorch or another library is missing.
+        EngineError: PyTorch or another library is missing, or the processor has not the bfloat16 wanted.
         OutputExistsError: A model is there already.
         OutputError: The folder cannot be written.
     """
     if (output / MANIFEST).exists() and not overwrite:
         raise OutputExistsError(f"{output} already holds a model; pass --overwrite to replace it.")
     wanted = wanted or Wanted()
+    if BF16 in wanted.precisions:
+        require_bfloat16()  # before minutes of work are in vain
     with tempfile.TemporaryDirectory(prefix="spineps-rt-") as staging:
         staged = Path(staging)
         present = _present(source)

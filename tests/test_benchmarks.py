@@ -229,7 +229,7 @@ def test_throughput_refuses_masks_that_differ(tmp_path, monkeypatch):
 
 
 def test_engines_are_measured_and_told(tmp_path):
-    pytest.importorskip("tensorrt_rtx", reason="pip install 'spineps-rt[rtx]'")
+    pytest.importorskip("tensorrt_rtx", reason="pip install 'spineps-rt[rtx13]'")
     half = engines.measured(tiny_models.convolved(), "sm75", "fp16", 2)
     refused = engines.measured(tiny_models.convolved(half=False), "sm75", "fp32", 1)
     assert len(half["seconds"]) == 2 and half["rewritten"] == ["the_head"] and half["layer_dtypes"]["Half"]

@@ -33,7 +33,7 @@ def model(tmp_path, monkeypatch):
 
 @pytest.fixture
 def rtx():
-    pytest.importorskip("tensorrt_rtx", reason="pip install 'spineps-rt[rtx]'")
+    pytest.importorskip("tensorrt_rtx", reason="pip install 'spineps-rt[rtx13]'")
     return load_library("tensorrt-rtx")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -12,7 +13,9 @@ import sys
 import tokenize
 from pathlib import Path
 
+import lowest
 import pytest
+from conftest import HIDDEN
 
 import spineps_rt
 from spineps_rt import errors
@@ -41,13 +44,13 @@ NETWORK = {"requests", "urllib", "http", "socket", "ssl", "ftplib"}
 BANNED = HEAVY | UNSAFE | NETWORK
 """What the runtime may not import."""
 ROOMS = {
-    "kernels": {"errors"},
+    "kernels": {"errors", "machine"},
     "io": {"errors", "geometry", "volume"},
-    "models": {"engines", "errors", "io"},
-    "backends": {"errors", "kernels", "models"},
+    "models": {"engines", "errors", "io", "machine"},
+    "backends": {"errors", "kernels", "machine", "models"},
     "inference": {"backends", "errors", "kernels", "labels", "models", "options", "volume"},
     "stages": {"errors", "geometry", "kernels", "labels", "options", "volume"},
-    "report": {"errors", "io", "kernels", "labels", "results", "stages", "volume"},
+    "report": {"errors", "io", "kernels", "labels", "machine", "results", "stages", "volume"},
     "phantom": {"errors", "kernels", "labels", "volume"},
 }
 """Room of the runtime -> what it may use beside itself, so that the data flows in one direction."""
@@ -270,6 +273,30 @@ def test_setup_lists_every_package(setup):
     assert sorted(words(setup["options"]["packages"])) == sorted(on_disk | {"spineps_rt.engines"})
 
 
+def test_every_extra_that_is_named_exists_and_is_explained(setup):
+    extras = set(setup["options.extras_require"])
+    named = {}
+    for path in [*MODULES, ROOT / "README.md", *ROOT.glob("*/*.md"), *(ROOT / "tests").glob("*.py")]:
+        for found in re.finditer(r"spineps-rt\\?\[([a-z0-9,]+)\\?\]", path.read_text(encoding="utf-8")):
+            named.update(dict.fromkeys(found[1].split(","), name(path)))
+    assert {extra: file for extra, file in named.items() if extra not in extras} == {}
+    decisions = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    assert {extra for extra in extras if f"`[{extra}]`" not in decisions} == set()
+    needed = {re.match(r"[\w-]+", line)[0] for line in words(setup["options"]["install_requires"])}
+    assert {package for package in needed if f"| {package} " not in decisions} == set()
+
+
+def test_the_lowest_versions_are_those_of_setup():
+    assert (ROOT / "tests" / "lowest.txt").read_text(encoding="utf-8") == lowest.constraints()
+
+
+def test_a_plain_installation_shares_no_module_with_onnxruntime(setup):
+    assert "onnxruntime" not in setup["options"]["install_requires"]
+    for extra, packages in setup["options.extras_require"].items():
+        kinds = {re.match(r"[\w-]+", line)[0] for line in words(packages) if line.startswith("onnxruntime")}
+        assert kinds <= {"onnxruntime-gpu"} or kinds <= {"onnxruntime"} or extra == "test"  # by platform
+
+
 def test_the_newest_change_is_this_version():
     heading = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert heading
@@ -313,6 +340,27 @@ def test_what_is_built_holds_packages_and_models(tmp_path):
 
 
 MODEL_FILES = ("manifest.json", "model.onnx")
+
+
+def test_the_citation_is_of_this_version():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {spineps_rt.__version__}\n" in text
+
+
+def test_the_workflow_covers_every_python_that_setup_names(setup):
+    named = re.findall(r"Python :: (3\.\d+)", setup["metadata"]["classifiers"])
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert f"python: {json.dumps(named)}" in workflow
+    assert setup["options"]["python_requires"] == f">={named[0]}"
+    assert set(re.findall(r"run: (bash \S+)", workflow)) == {"bash .ci/run"}
+    hidden = re.search(r"features: \[(.*)\]", workflow)
+    assert hidden
+    assert {name for part in re.findall(r'"(.*?)"', hidden[1]) for name in part.split(",")} <= set(HIDDEN)
+
+
+def test_the_changelog_says_what_was_added_changed_and_fixed():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= {"Added", "Changed", "Fixed"}
 
 
 def test_ci_runs_the_readme_s_command():

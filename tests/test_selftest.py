@@ -77,6 +77,16 @@ def test_one_engine_is_tested_once_whatever_it_is_called(healthy, golden):
     assert _table([first, again]).endswith("onnx           the same as onnx")
 
 
+def test_without_onnx_runtime_openvino_is_the_reference(healthy, golden, hide):
+    pytest.importorskip("openvino")
+    hide("onnxruntime")
+    checks, stored = selftest.self_test(healthy[1], devices=("onnx", "openvino"), folder=golden)
+    assert not stored
+    assert [bool(check.provider) for check in checks] == [False, True]
+    assert checks[1].passed
+    assert set(checks[1].dice.values()) == {1.0}
+
+
 def test_stored_answer_is_found_by_the_models_hashes(healthy, golden, tmp_path):
     _, models, result = healthy
     selftest.write_answer(golden, models, result)

@@ -144,7 +144,7 @@ def _for_turing(graph: bytes) -> tuple[bytes, list[str]]:
         from spineps_rt.export.engines.turing import heads_as_sums  # noqa: PLC0415 (onnx, which no other target needs)
     except ImportError as error:
         raise UnavailableError(
-            f"Engines for {_TURING} need the package onnx ({error}): pip install 'spineps-rt[rtx]'"
+            f"Engines for {_TURING} need the package onnx ({error}): pip install onnx."
         ) from error
     return heads_as_sums(graph)
 

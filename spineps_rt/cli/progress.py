@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 from collections.abc import Callable
 from threading import RLock
 from time import perf_counter
 from typing import TextIO
+
+from spineps_rt.machine import terminal_columns
 
 # Rough shares of a run's time, so that the bar moves evenly.
 _SHARES = {
@@ -106,7 +107,7 @@ class ProgressDisplay:
             full, empty = self._blocks[0], self._blocks[1]
             filled = round(done * _BAR)
             text = f"{title} {full * filled}{empty * (_BAR - filled)} {done:4.0%} {stage}"
-            text = text[-(shutil.get_terminal_size().columns - 1) :]
+            text = text[-(terminal_columns() - 1) :]
             if text != self._drawn:
                 padding = " " * max(len(self._drawn) - len(text), 0)
                 print("\r" + text + padding, end="", file=self._stream, flush=True)
