@@ -111,7 +111,8 @@ def open_engine(
             if len(_CHOICES[device]) > 1 and not isinstance(error, UnavailableError):
                 _LOG.warning("Trying the next engine, because %s", error)
             reasons.append(str(error))
-    raise EngineError(f"Device {device!r} cannot be had. {' '.join(reasons)} {installed()}")
+    details = " ".join([*reasons, installed()])
+    raise EngineError(f"Device {device!r} cannot be had. {details}")
 
 
 _PACKAGES = {
