@@ -18,7 +18,7 @@ from spineps_rt.errors import EngineError
 
 KEY = EngineKey("tiny", "a" * 64, "tensorrt-rtx", "1.7.1", "sm86", "fp16")
 NAME = "tiny-sm86-fp16-tensorrt-rtx-1.7.1"
-COMMAND = r"spineps-rt export --engine tensorrt-rtx --sm 86 --precision fp16 'models/my t2w'$"
+COMMAND = r"spineps-rt export engine --library tensorrt-rtx --sm 86 --precision fp16 'models/my t2w'$"
 SOURCE = Path("models/my t2w")
 
 
@@ -124,12 +124,10 @@ def test_a_model_s_name_cannot_leave_the_cache():
 
 def test_every_kind_of_engine_has_its_command():
     wide = replace(KEY, library="tensorrt", target="ampere-plus", version="11.x")
-    words = (
-        "spineps-rt export --engine tensorrt --hardware-compatible --version-compatible --precision fp16 m"
-    )
-    assert wide.command("m") == words
+    words = "--library tensorrt --hardware-compatible --version-compatible --precision fp16 m"
+    assert wide.command("m") == f"spineps-rt export engine {words}"
     exact = replace(KEY, library="tensorrt", version="11.0")
-    assert exact.command("m") == "spineps-rt export --engine tensorrt --precision fp16 m"
+    assert exact.command("m") == "spineps-rt export engine --library tensorrt --precision fp16 m"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems keep caches elsewhere")

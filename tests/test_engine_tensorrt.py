@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny_models
-from spineps_rt.export.engines import build_engines
+from spineps_rt.export.engines.build import build_engines
 
 from spineps_rt.backends import engine_cache, open_engine, tensorrt
 from spineps_rt.backends.base import UnavailableError

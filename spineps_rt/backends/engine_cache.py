@@ -54,7 +54,7 @@ class EngineKey:
         Args:
             source: The model's folder.
         """
-        words = ["spineps-rt export --engine", self.library]
+        words = ["spineps-rt export engine --library", self.library]
         if self.library == "tensorrt-rtx":
             words.append(f"--sm {self.target.removeprefix('sm')}")
         elif not self.target.startswith("sm"):
@@ -103,21 +103,21 @@ def find_engine(key: EngineKey, *, source: str | Path) -> bytes:
     if not path.is_file():
         raise UnavailableError(f"There is no engine {path.name} in {folder}{_others(key, folder)}. {build}")
     try:
-        said = json.loads(read_own(beside))
+        metadata = json.loads(read_own(beside))
         engine = read_own(path)
     except FileNotFoundError as error:
         raise EngineError(f"{path} has no metadata beside it ({beside.name}). {build}") from error
     except (OSError, ValueError) as error:
         raise EngineError(f"{path} or its metadata cannot be read: {error}. {build}") from error
     for field, expected in asdict(key).items():
-        found = said.get(field) if isinstance(said, dict) else None
+        found = metadata.get(field) if isinstance(metadata, dict) else None
         if found != expected:
             raise EngineError(
                 f"{path} is stale or not what its name says: its {field} is {found}; expected {expected}. "
                 f"{build}"
             )
     digest = hashlib.sha256(engine).hexdigest()
-    if digest != said.get("engine_sha256"):
+    if digest != metadata.get("engine_sha256"):
         raise EngineError(f"{path} is damaged: its SHA-256 is not that of its metadata. {build}")
     return engine
 

@@ -41,6 +41,7 @@ class OpenVinoEngine(Engine):
             require_bfloat16(core)
         able = computes_bfloat16(core)
         vouched = able and BF16 in model.variants and model.graphs == model.folds
+        vouched = vouched and model.variants[BF16].vouched("openvino")
         precision = "bf16" if (vouched if bf16 is None else bf16) else "f32"
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         if threads:

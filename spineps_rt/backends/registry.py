@@ -103,6 +103,7 @@ def open_engine(
     reasons = []
     for name in _CHOICES[device]:
         try:
+            model.require_vouched(name.partition(",")[0].removesuffix("-bf16"))
             one = partial(_OPENERS[name], threads=threads)
             return one(model) if len(model.folds) == 1 else FoldsEngine(model, one)
         except EngineError as error:
@@ -110,7 +111,8 @@ def open_engine(
             if len(_CHOICES[device]) > 1 and not isinstance(error, UnavailableError):
                 _LOG.warning("Trying the next engine, because %s", error)
             reasons.append(str(error))
-    raise EngineError(f"Device {device!r} cannot be had. {' '.join(reasons)} {installed()}")
+    details = " ".join([*reasons, installed()])
+    raise EngineError(f"Device {device!r} cannot be had. {details}")
 
 
 _PACKAGES = {

@@ -33,13 +33,13 @@ class Library:
         """As the library spells it."""
         return str(self.module.__version__)
 
-    def told(self) -> list[str]:
+    def drain_messages(self) -> list[str]:
         """Take what the library has said since this was last asked, one message an item."""
         taken = [text for _, text in self.logger.messages]
         self.logger.messages.clear()
         return taken
 
-    def complaints(self) -> str:
+    def error_text(self) -> str:
         """Take what the library has said; only its errors, one after the other."""
         errors = [text for severity, text in self.logger.messages if "ERROR" in severity]
         self.logger.messages.clear()

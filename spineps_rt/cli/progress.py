@@ -26,7 +26,7 @@ _SHARES = {
 _BAR = 24
 
 
-class Progress:
+class ProgressDisplay:
     """Shows how far scans are; :meth:`scan` gives what each of them reports to, from any thread."""
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
@@ -115,9 +115,9 @@ class Progress:
 
 
 class _LineHandler(logging.Handler):
-    """Hands log records to a Progress."""
+    """Hands log records to a ProgressDisplay."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ProgressDisplay) -> None:
         super().__init__()
         self._progress = progress
 
