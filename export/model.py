@@ -9,6 +9,7 @@ from spineps_rt.export.extra import export_extra
 from spineps_rt.export.folder import read_folder, write_folder
 from spineps_rt.export.variants import Wanted, add_variants
 
+from spineps_rt.backends.onnxruntime import load_onnxruntime
 from spineps_rt.backends.openvino import BF16, require_bfloat16
 from spineps_rt.errors import ModelError, OutputExistsError
 from spineps_rt.models import embedded_models, load_model
@@ -39,8 +40,9 @@ def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wante
     if (output / MANIFEST).exists() and not overwrite:
         raise OutputExistsError(f"{output} already holds a model; pass --overwrite to replace it.")
     wanted = wanted or Wanted()
+    load_onnxruntime()  # before minutes of work are in vain
     if BF16 in wanted.precisions:
-        require_bfloat16()  # before minutes of work are in vain
+        require_bfloat16()
     with tempfile.TemporaryDirectory(prefix="spineps-rt-") as staging:
         staged = Path(staging)
         present = _present(source)
