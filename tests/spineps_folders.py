@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import torch
+
 from spineps_rt.export.checkpoints.instance_unet import InstanceUnet
 from spineps_rt.export.checkpoints.plans import build_semantic
 

@@ -10,13 +10,13 @@ import onnx
 import pytest
 import tiny_models
 from numba import cuda
-from spineps_rt.export.graphs.batched import with_batch
 
 from spineps_rt.backends import device_buffers as device_run
 from spineps_rt.backends import open_engine
 from spineps_rt.backends.device_buffers import OnnxRun
 from spineps_rt.backends.gpu import cuda_devices
 from spineps_rt.errors import ContractError, EngineError, ModelError, NotFiniteError, OutOfMemoryError
+from spineps_rt.export.graphs.batched import with_batch
 from spineps_rt.inference import out_of_memory as memory_module
 from spineps_rt.inference.device_window import DeviceAccumulator
 from spineps_rt.inference.host_window import HostAccumulator

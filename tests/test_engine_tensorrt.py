@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny_models
-from spineps_rt.export.engines.build import build_engines
 
 from spineps_rt.backends import engine_cache, open_engine, tensorrt
 from spineps_rt.backends.base import UnavailableError
@@ -18,6 +17,7 @@ from spineps_rt.backends.gpu import compute_capability, cuda_devices
 from spineps_rt.backends.tensorrt import TensorRtEngine, engine_key, find_plan, signature
 from spineps_rt.backends.tensorrt_library import Library, load_library
 from spineps_rt.errors import EngineError
+from spineps_rt.export.engines.build import build_engines
 from spineps_rt.models import load_model, select_variant
 from spineps_rt.models.manifest import TensorSpec
 

@@ -19,7 +19,6 @@ from spineps_rt.export.checkpoints.instance_unet import (  # noqa: E402
 from spineps_rt.export.checkpoints.plans import build_semantic  # noqa: E402
 from spineps_rt.export.folder import write_model  # noqa: E402 (after the checks above)
 from spineps_rt.export.graphs.trace import first_layer, to_onnx  # noqa: E402
-
 from spineps_rt.models import load_model  # noqa: E402 (after the checks above)
 
 PLANS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from spineps_rt.export.checks.agreement import compare
 
 from spineps_rt.errors import ModelError
+from spineps_rt.export.checks.agreement import compare
 
 
 def classes(count):

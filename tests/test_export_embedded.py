@@ -16,7 +16,6 @@ from spineps_rt.export.checkpoints.lightning import read_lightning  # noqa: E402
 from spineps_rt.export.checkpoints.nnunet import read_nnunet  # noqa: E402
 from spineps_rt.export.graphs.graph import fold  # noqa: E402
 from spineps_rt.export.graphs.trace import first_layer, to_onnx  # noqa: E402
-
 from spineps_rt.models import default_models  # noqa: E402
 
 CHECKPOINTS = Path(__file__).parents[1] / "training" / "checkpoints"

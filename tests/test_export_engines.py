@@ -14,12 +14,6 @@ import onnx
 import pytest
 import tiny_models
 from click.testing import CliRunner
-from spineps_rt.export.engines import build as engines
-from spineps_rt.export.engines import tensorrt
-from spineps_rt.export.engines.build import build_engines
-from spineps_rt.export.engines.layers import layer_report
-from spineps_rt.export.engines.tensorrt import BuildOptions, build_engine
-from spineps_rt.export.engines.turing import heads_as_sums
 
 from spineps_rt.backends import engine_cache
 from spineps_rt.backends.base import UnavailableError
@@ -28,6 +22,12 @@ from spineps_rt.backends.tensorrt import engine_key
 from spineps_rt.backends.tensorrt_library import LIBRARIES, Library, load_library
 from spineps_rt.cli.export.engine import build_engine as command
 from spineps_rt.errors import EngineError, ModelError, OutputError
+from spineps_rt.export.engines import build as engines
+from spineps_rt.export.engines import tensorrt
+from spineps_rt.export.engines.build import build_engines
+from spineps_rt.export.engines.layers import layer_report
+from spineps_rt.export.engines.tensorrt import BuildOptions, build_engine
+from spineps_rt.export.engines.turing import heads_as_sums
 from spineps_rt.models import load_model, select_variant
 
 TARGETS = ("sm75", "sm86", "sm89", "sm120")

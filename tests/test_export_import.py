@@ -13,16 +13,16 @@ pytest.importorskip("onnxscript", reason="onnxscript comes with [export]")
 
 import spineps_folders as folders  # noqa: E402 (after the checks above)
 from click.testing import CliRunner  # noqa: E402
+
+from spineps_rt.backends import open_engine  # noqa: E402
+from spineps_rt.cli.main import cli  # noqa: E402
+from spineps_rt.errors import ModelError, OutputExistsError  # noqa: E402
 from spineps_rt.export.checkpoints.config import read_config  # noqa: E402
 from spineps_rt.export.checkpoints.lightning import read_lightning  # noqa: E402
 from spineps_rt.export.checkpoints.nnunet import read_nnunet  # noqa: E402
 from spineps_rt.export.checkpoints.source import open_source  # noqa: E402
 from spineps_rt.export.checks.verify import verify  # noqa: E402
 from spineps_rt.export.model import export  # noqa: E402
-
-from spineps_rt.backends import open_engine  # noqa: E402
-from spineps_rt.cli.main import cli  # noqa: E402
-from spineps_rt.errors import ModelError, OutputExistsError  # noqa: E402
 from spineps_rt.models import load_model  # noqa: E402
 
 

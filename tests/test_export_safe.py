@@ -13,9 +13,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch comes with [export]")
 
-from spineps_rt.export.checkpoints.safe import StandIn, load_checkpoint  # noqa: E402 (after the check above)
-
 from spineps_rt.errors import ModelError  # noqa: E402
+from spineps_rt.export.checkpoints.safe import StandIn, load_checkpoint  # noqa: E402 (after the check above)
 
 
 class Evil:

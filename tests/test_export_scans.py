@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tiny_scan
 from click.testing import CliRunner
-from spineps_rt.export.checks import tiles
-from spineps_rt.export.checks.tiles import tiles_of
 
 from spineps_rt.cli.main import cli
 from spineps_rt.errors import EmptyImageError, GeometryError, MissingFileError, NoSpineError
+from spineps_rt.export.checks import tiles
+from spineps_rt.export.checks.tiles import tiles_of
 from spineps_rt.models import ModelPair, load_model, resolve_models
 
 

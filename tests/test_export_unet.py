@@ -8,10 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch comes with [export]")
 
+from spineps_rt.errors import ModelError  # noqa: E402
 from spineps_rt.export.checkpoints.plans import build_semantic  # noqa: E402 (after the check above)
 from spineps_rt.export.checkpoints.unet import PlainConvUNet, ResidualEncoderUNet  # noqa: E402
-
-from spineps_rt.errors import ModelError  # noqa: E402
 
 PLAN = {
     "n_stages": 3,

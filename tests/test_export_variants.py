@@ -13,6 +13,10 @@ import pytest
 import tiny_models
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
+
+from spineps_rt.backends import open_engine
+from spineps_rt.cli.main import cli
+from spineps_rt.errors import EngineError, ModelError, OutputExistsError, SpinepsError
 from spineps_rt.export.checks.agreement import compare
 from spineps_rt.export.checks.session import run_graph
 from spineps_rt.export.checks.trial import Trial, Verdict
@@ -27,10 +31,6 @@ from spineps_rt.export.graphs.half import half_values, to_half, watched
 from spineps_rt.export.graphs.int8 import to_int8
 from spineps_rt.export.model import export
 from spineps_rt.export.variants import Wanted
-
-from spineps_rt.backends import open_engine
-from spineps_rt.cli.main import cli
-from spineps_rt.errors import EngineError, ModelError, OutputExistsError, SpinepsError
 from spineps_rt.machine import computes_bfloat16
 from spineps_rt.models import embedded_models, load_model
 from spineps_rt.models.resolve import read_graph, select_variant

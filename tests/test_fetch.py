@@ -15,11 +15,11 @@ from functools import partial
 
 import pytest
 import tiny_models
+
+from spineps_rt.errors import EngineError, ModelError, OutputError
 from spineps_rt.export.download import fetch as fetching
 from spineps_rt.export.download.fetch import fetch
 from spineps_rt.export.download.releases import RELEASES, Release, find_release
-
-from spineps_rt.errors import EngineError, ModelError, OutputError
 from spineps_rt.models import load_model
 
 

@@ -16,12 +16,12 @@ import spineps_folders as folders  # noqa: E402 (after the checks above)
 import tiny_models  # noqa: E402
 import tiny_scan  # noqa: E402
 from click.testing import CliRunner  # noqa: E402
-from spineps_rt.export import convert  # noqa: E402
 
 from spineps_rt.backends import open_engine  # noqa: E402
 from spineps_rt.backends.folds import each_fold  # noqa: E402
 from spineps_rt.cli.main import cli  # noqa: E402
 from spineps_rt.errors import EngineError, ModelError, NotFiniteError  # noqa: E402
+from spineps_rt.export import convert  # noqa: E402
 from spineps_rt.models import load_model  # noqa: E402
 
 FOLDS = ["model.fold0.onnx", "model.fold1.onnx"]

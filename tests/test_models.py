@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-import spineps_rt.engines
 import tiny_models
 
+import spineps_rt.engines
 from spineps_rt.errors import ModelError
 from spineps_rt.models.graphs import Cost
 from spineps_rt.models.resolve import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import weakref
@@ -189,10 +190,9 @@ def test_missing_model_is_an_error(tmp_path):
 
 def test_every_device_can_be_asked_for(models):
     for device in DEVICES:
-        try:
+        may_lack = device not in ("auto", "cpu", "onnx")
+        with contextlib.suppress(EngineError) if may_lack else contextlib.nullcontext():
             Pipeline(models, options=Options(engine=EngineOptions(device))).close()
-        except EngineError as error:
-            assert device not in ("auto", "cpu", "onnx"), error
     with pytest.raises(EngineError, match="quantum"):
         Pipeline(models, options=Options(engine=EngineOptions("quantum")))
 

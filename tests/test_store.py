@@ -13,9 +13,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import spineps_rt.engines
 import tiny_models
 
+import spineps_rt.engines
 from spineps_rt.errors import EngineError, ModelError, OutputError, OutputExistsError
 from spineps_rt.io import atomic
 from spineps_rt.models import install, store
