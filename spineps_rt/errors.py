@@ -105,6 +105,12 @@ class SelfTestError(EngineError):
     """An engine's masks of the self-test's phantom are not those of the reference."""
 
 
+class IncompleteSetError(SpinepsError):
+    """Results are not whole: a file is missing, or is not the one that the run record vouches for."""
+
+    exit_code = 26
+
+
 class ContractError(SpinepsError):
     """An array's shape or type is not what the model's contract or a function demands."""
 

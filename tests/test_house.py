@@ -26,10 +26,10 @@ FILE_LINES, BODY_LINES, PARAMETERS = 300, 40, 6
 BUDGETS = {
     "root": 870,
     "backends": 820,
-    "cli": 970,
+    "cli": 1170,
     "diagnostics": 450,
     "inference": 820,
-    "io": 540,
+    "io": 990,
     "kernels": 1390,
     "models": 740,
     "phantom": 1490,
