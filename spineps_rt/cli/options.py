@@ -12,7 +12,9 @@ from spineps_rt.options import DEVICES
 
 def _folder(_context: click.Context, _option: click.Parameter, value: str | None) -> Path | None:
     if value is not None and not value.strip():
-        raise OutputError("An empty name came with -o; give a folder for the results, . for the one you are in.")
+        raise OutputError(
+            "An empty name came with -o; give a folder for the results, . for the one you are in."
+        )
     return None if value is None else Path(value)
 
 

@@ -83,7 +83,7 @@ def _steady(stream: TextIO, descriptor: int, lost: list[TextIO]) -> TextIO:
         io.BufferedWriter(_Forgiving(descriptor, lambda: lost.append(steady))),
         encoding=stream.encoding,
         errors="backslashreplace",
-        line_buffering=stream.line_buffering,
+        line_buffering=bool(stream.line_buffering),
         write_through=not stream.line_buffering and descriptor == 2,
     )
     return steady
