@@ -101,7 +101,7 @@ def kill_nine(stage: Stage, number: int, rng: random.Random) -> Counter:
     filled = rng.random() < 0.7
     paths = stage.place(number, filled=filled)
     work = stage.writer(paths, stage.new, overwrite=filled)
-    child = Child(writers.dying(work, rng.randint(1, 62)))
+    child = Child(writers.dying(work, rng.randint(1, 50)))
     child.go()
     wrong = ended(*child.wait())
     before, folder = contents(paths.record.parent), paths.record.parent
@@ -120,7 +120,7 @@ def signals(stage: Stage, number: int, rng: random.Random) -> Counter:
     work = stage.writer(paths, stage.new, overwrite=filled)
     sent = tuple(rng.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP)) for _ in range(2))
     if rng.random() < 0.5:
-        child = Child(writers.failing(work, rng.randint(1, 62), sent))
+        child = Child(writers.failing(work, rng.randint(15, 50), sent))
         child.go()
     else:
         child = Child(writers.in_a_thread(work) if rng.random() < 0.5 else work)

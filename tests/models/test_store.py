@@ -10,7 +10,9 @@ import stat
 import sys
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -132,6 +134,31 @@ def test_nothing_is_replaced_unasked(models, source):
     for name in ("t2w_semantic", "instance"):
         with pytest.raises(ModelError, match="embedded"):
             install.install(source, name=name, overwrite=True)
+
+
+def test_of_two_imports_at_once_one_is_refused(models, source):
+    """Neither sees the other when it looks; the name is given when the files are there."""
+    at_once = Barrier(2)
+
+    def attempt(number):
+        mine = shutil.copytree(source, source.with_name(f"source-{number}"))
+        tiny_models.edit_manifest(mine, provenance=str(number))
+        at_once.wait()
+        try:
+            install.install(mine)
+        except OutputExistsError as error:
+            return str(error)
+        return number
+
+    for _ in range(10):
+        with ThreadPoolExecutor(2) as pool:
+            won, refused = sorted(pool.map(attempt, range(2)), key=lambda one: isinstance(one, str))
+        assert "--overwrite" in refused
+        assert load_model("tiny-semantic").provenance == str(won)
+        assert [path.name for path in models.iterdir()] == ["tiny-semantic"]
+        install.remove("tiny-semantic")
+        for number in range(2):
+            shutil.rmtree(source.with_name(f"source-{number}"))
 
 
 def test_a_damaged_source_leaves_nothing(models, source):
