@@ -54,10 +54,10 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; every error becomes one line on standard error and its own exit code."""
     lost = steady_streams()
-    listen()
     try:
+        listen()
         code = _run()
-    except KeyboardInterrupt:  # one more, while the message of the first was written
+    except KeyboardInterrupt:
         code = INTERRUPTED
     finally:
         stop_listening()

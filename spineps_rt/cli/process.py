@@ -25,10 +25,12 @@ _LATER = 0.05
 
 def listen() -> None:
     """Let ctrl-C, SIGTERM and SIGHUP end the command in order, unless it was started to ignore them."""
+    heard: list[int] = []
 
     def leave(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
         sys.unraisablehook = lambda unheard: _again(unheard, number)
-        if number == signal.SIGINT:
+        if number == signal.SIGINT and len(heard) == 1:  # further ones leave no traceback wherever they hit
             signal.default_int_handler(number, frame)
         sys.exit(128 + number)
 

@@ -6,7 +6,6 @@ import errno
 import os
 import resource
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -74,18 +73,19 @@ def _live(work: Callable[[], None], ready: int, go: int) -> None:
     """The child's whole life, as the command line lives: never returns."""
     code = 70
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
-        os.write(ready, READY)
-        os.read(go, 1)
-        listen()
-        code = _outcome(work)
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.default_int_handler)
+            os.write(ready, READY)
+            os.read(go, 1)
+            listen()
+            code = _outcome(work)
+        finally:
+            stop_listening()
     except BaseException:  # noqa: BLE001 (a second signal where the first was handled: the command ends so, too)
         code = 130
     finally:
-        stop_listening()
-        sys.stderr.flush()
-        os._exit(code)
+        os._exit(code)  # never back into what the parent has on its stack
 
 
 def _outcome(work: Callable[[], None]) -> int:
