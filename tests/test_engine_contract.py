@@ -183,9 +183,7 @@ def test_a_gpu_without_its_libraries_is_an_error_and_auto_goes_on(semantic, monk
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers() or onnx.cuda_devices():
         pytest.skip("needs ONNX Runtime's GPU build on a machine without a GPU")
     monkeypatch.setattr(onnx, "cuda_devices", lambda: 1)
-    with pytest.raises(
-        EngineError, match=r"CUDAExecutionProvider.*pip install 'onnxruntime-gpu\[cuda,cudnn\]'"
-    ):
+    with pytest.raises(EngineError, match=r"CUDAExecutionProvider.*pip install 'spineps-rt\[gpu13\]'"):
         open_engine(semantic, device="cuda")
     with open_engine(semantic) as engine:
         assert "CUDA" not in engine.provider

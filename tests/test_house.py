@@ -21,10 +21,10 @@ HOUSE = ("spineps_rt", "export", "training", "benchmarks")
 FILE_LINES, BODY_LINES, PARAMETERS = 300, 40, 6
 BUDGETS = {
     "root": 1000,
-    "backends": 900,
+    "backends": 1050,
     "cli": 990,
     "diagnostics": 640,
-    "inference": 700,
+    "inference": 830,
     "io": 550,
     "kernels": 1700,
     "models": 920,
@@ -43,7 +43,7 @@ ROOMS = {
     "kernels": {"errors"},
     "io": {"errors", "geometry", "volume"},
     "models": {"engines", "errors", "io"},
-    "backends": {"errors", "kernels", "models"},
+    "backends": {"errors", "io", "kernels", "models"},
     "inference": {"backends", "errors", "kernels", "labels", "models", "options", "volume"},
     "stages": {"errors", "geometry", "kernels", "labels", "options", "volume"},
     "report": {"errors", "io", "kernels", "labels", "results", "stages", "volume"},

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from spineps_rt.backends.base import UnavailableError
-from spineps_rt.errors import EngineError
+from spineps_rt.errors import EngineError, OutputError
 
 FOLDER_VARIABLE = "SPINEPS_RT_CACHE"
 
@@ -70,6 +70,31 @@ def cache_folder() -> Path:
     if sys.platform == "win32":
         home, variable = ("AppData/Local", "LOCALAPPDATA")
     return Path(os.environ.get(variable) or Path.home() / home) / "spineps-rt"
+
+
+def private_folder(name: str = "") -> Path:
+    """Make the cache if need be.
+
+    Args:
+        name: Of a folder in it; empty for itself.
+
+    Returns:
+        The folder, which only this user can write.
+
+    Raises:
+        EngineError: It is there and not private.
+        OutputError: It cannot be made.
+    """
+    for folder in (cache_folder(), cache_folder() / name):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"The engine cache {folder} cannot be made ({error.strerror}); name another folder with "
+                f"{FOLDER_VARIABLE}."
+            ) from error
+        require_private(folder)
+    return folder
 
 
 def find_engine(key: EngineKey, *, source: str | Path) -> bytes:

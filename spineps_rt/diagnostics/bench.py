@@ -39,7 +39,7 @@ class Bench:
     peak_bytes: int
     """Largest resident memory of the process."""
     gpu_bytes: int | None
-    """Most memory that was taken on the first GPU, by all processes; None without one."""
+    """Most memory that was taken on the first GPU, by all processes; None where no engine used it."""
     matmul_gflops: float
     """10^9 operations a second of a large float32 matrix product of numpy's on the processor."""
     networks: list[dict[str, Any]]
@@ -170,7 +170,8 @@ def _network(model: Model, runs: list[dict[str, Any]], matmul: float) -> dict[st
     told["seconds"] = float(np.median([run["seconds"] for run in runs]))
     if model.cost is not None and told["samples"]:
         told["gflop"] = model.cost.flops * told["samples"] / 1e9
-        told["gflops"] = told["gflop"] / told["seconds"]
-        if "CPU" in told["provider"]:
-            told["share"] = told["gflops"] / matmul
+        if told["seconds"]:
+            told["gflops"] = told["gflop"] / told["seconds"]
+            if "CPU" in told["provider"]:
+                told["share"] = told["gflops"] / matmul
     return told

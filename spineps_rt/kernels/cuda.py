@@ -1,8 +1,8 @@
 """The kernels of the sliding window and of the cutouts for an NVIDIA GPU, a thread a voxel.
 
-Twins of ``kernels/stitch.py``, ``engine/normalise.py`` and ``engine/stitch.py``; arrays are numba's device
+Twins of ``kernels/stitch.py``, ``inference/normalise.py`` and ``kernels/boxes.py``; arrays are numba's device
 arrays, C-contiguous. What is called here is put on a stream and done when the stream is synchronised. With
-``NUMBA_ENABLE_CUDASIM=1`` all of it runs without a GPU.
+``NUMBA_ENABLE_CUDASIM=1`` all of it runs without a GPU. What is compiled is kept on disk.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numba
 import numpy as np
 from numba import cuda
 
 from spineps_rt.kernels import _rules
 
+numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # some kernels are small; that is no news for a user
 _THREADS = 256
 Place = tuple[tuple[int, ...], tuple[bool, ...]]
 """A tile's first voxel, and which of its axes are turned round for the network."""
@@ -28,6 +30,63 @@ def _launch(kernel: Any, voxels: int, stream: Any, *arguments: Any) -> None:
         kernel[(voxels + _THREADS - 1) // _THREADS, _THREADS, stream](*arguments)
 
 
+def probe() -> bool:
+    """Compile a kernel, launch it, and tell whether it answered rightly.
+
+    Raises:
+        Exception: It cannot be compiled, loaded by the driver, or run.
+    """
+    halves, words = cuda.to_device(np.arange(3, dtype=np.float16)), cuda.device_array(3, np.int32)
+    _launch(_probe, 3, 0, halves, words)
+    return words.copy_to_host().tolist() == [1, 3, 5]
+
+
+@cuda.jit(cache=True)
+def _probe(halves: Any, words: Any) -> None:
+    n: int = cuda.grid(1)  # type: ignore[call-arg]
+    if n < words.size:
+        words[n] = np.int32(2 * np.float32(halves[n]) + 1)
+
+
+def clear(values: Any, *, stream: Any = 0) -> None:
+    """Set every element of an array to zero.
+
+    Args:
+        values: Any shape and real dtype, overwritten.
+        stream: Where the work is put.
+    """
+    _launch(_clear, values.size, stream, values.reshape(values.size))
+
+
+@cuda.jit(cache=True)
+def _clear(values: Any) -> None:
+    n: int = cuda.grid(1)  # type: ignore[call-arg]
+    if n < values.size:
+        values[n] = 0
+
+
+def add_share(total: Any, values: Any, share: float, *, first: bool, stream: Any = 0) -> None:
+    """Add a share of one array to another.
+
+    Args:
+        total: float32 of any shape, changed; overwritten where the share is the first.
+        values: Float, of the same shape.
+        share: What every element is multiplied by.
+        first: Whether nothing was added yet.
+        stream: Where the work is put.
+    """
+    flat = (one.reshape(one.size) for one in (total, values))
+    _launch(_add_share, total.size, stream, *flat, np.float32(share), first)
+
+
+@cuda.jit(cache=True)
+def _add_share(total: Any, values: Any, share: float, first: bool) -> None:
+    n: int = cuda.grid(1)  # type: ignore[call-arg]
+    if n < total.size:
+        before = np.float32(0) if first else total[n]
+        total[n] = before + share * np.float32(values[n])
+
+
 def gather_tile(volume: Any, place: Place, scale: tuple[float, float], tile: Any, *, stream: Any = 0) -> None:
     """Cut a normalised tile out of a volume, zeros where it hangs over.
 
@@ -35,14 +94,14 @@ def gather_tile(volume: Any, place: Place, scale: tuple[float, float], tile: Any
         volume: float16 (n0, n1, n2), intensities.
         place: The tile's place in the volume; its first voxel may be negative.
         scale: Mean and standard deviation of the intensities.
-        tile: float32 (1, 1, p0, p1, p2), overwritten; rounded to float16 as ``engine.normalise`` does.
+        tile: float32 (1, 1, p0, p1, p2), overwritten; rounded to float16 as ``inference.normalise`` does.
         stream: Where the work is put.
     """
     mean, deviation = (np.float32(value) for value in scale)
     _launch(_gather_tile, tile.size, stream, volume, *place, mean, deviation, tile)
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def _gather_tile(
     volume: Any,
     start: tuple[int, ...],
@@ -78,7 +137,7 @@ def accumulate(total: Any, logits: Any, weights: Any, place: Place, bad: Any, *,
     _launch(_accumulate, weights.size, stream, total, logits, weights, *place, bad)
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def _accumulate(
     total: Any,
     logits: Any,
@@ -117,7 +176,7 @@ def finalise(
     _launch(_finalise, voxels, stream, total, classes, low, high)
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def _finalise(total: Any, classes: Any, low: tuple[int, ...], high: tuple[int, ...]) -> None:
     n: int = cuda.grid(1)  # type: ignore[call-arg]
     size1, size2 = high[1] - low[1], high[2] - low[2]
@@ -146,7 +205,7 @@ def classify(logits: Any, stride: int, classes: Any, *, stream: Any = 0) -> None
     _launch(_classify, classes.size, stream, logits, stride, classes)
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def _classify(logits: Any, stride: int, classes: Any) -> None:
     n: int = cuda.grid(1)  # type: ignore[call-arg]
     size1, size2 = classes.shape[1], classes.shape[2]
@@ -173,7 +232,7 @@ def gather_cutouts(labels: Any, table: Any, starts: Any, cutouts: Any, *, stream
     _launch(_gather_cutouts, cutouts.size, stream, labels, table, starts, cutouts)
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def _gather_cutouts(labels: Any, table: Any, starts: Any, cutouts: Any) -> None:
     n: int = cuda.grid(1)  # type: ignore[call-arg]
     size0, size1, size2 = cutouts.shape[2:]
