@@ -109,9 +109,10 @@ def kernels_fault() -> str:
         An empty text where one runs.
     """
     try:
-        return _probe()
+        fault = _probe()
     except Exception as error:  # each of these packages fails in its own way
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        fault = f"{type(error).__name__}: {error}"
+    return " ".join(fault.split())
 
 
 @functools.cache

@@ -157,9 +157,9 @@ def _tensorrt_options() -> dict[str, str]:
     """Turn TF32 off, for which this provider has no option, and keep what it builds where it is private."""
     os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # read when CUDA's libraries load
     folder = str(private_folder("onnx-tensorrt"))  # what lies there is code
-    kept = {
-        f"trt_{kind}_cache_{what}": value
-        for kind in ("engine", "timing")
-        for what, value in (("enable", "True"), ("path", folder))
+    return {
+        "trt_engine_cache_enable": "True",
+        "trt_engine_cache_path": folder,
+        "trt_timing_cache_enable": "True",
+        "trt_timing_cache_path": folder,
     }
-    return kept

@@ -16,7 +16,7 @@ from numba import cuda
 
 from spineps_rt.kernels import _rules
 
-numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # some kernels are small; that is no news for a user
+numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # type: ignore[attr-defined]  # no news for a user
 _THREADS = 256
 Place = tuple[tuple[int, ...], tuple[bool, ...]]
 """A tile's first voxel, and which of its axes are turned round for the network."""
