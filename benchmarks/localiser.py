@@ -22,7 +22,6 @@ import numpy as np
 
 from spineps_rt._version import __version__
 from spineps_rt.errors import NoSpineError
-from spineps_rt.inference.semantic import SemanticNetwork
 from spineps_rt.inference.tiling import plan_tiles
 from spineps_rt.kernels.threads import cores
 from spineps_rt.options import Options, SemanticOptions
@@ -61,11 +60,12 @@ PHANTOMS = {
 
 def measure(pipeline: Pipeline, scan: Volume, truth: Volume | None) -> dict[str, Any]:
     """Run all tiles, chosen tiles and a coarse pass over one scan; of a phantom the truth is known."""
-    prepared, box = pipeline._prepare(scan)
+    ready = pipeline.prepare(scan)
+    prepared, box = ready.network_input[0], ready.box
     image = prepared.array[box].copy()
-    engine = pipeline._semantic
-    full, all_tiles = _timed(engine, image, localize=False)
-    some, chosen = _timed(engine, image, localize=True)
+    network = pipeline.predictors.semantic
+    full, all_tiles = _timed(network, image, localize=False)
+    some, chosen = _timed(network, image, localize=True)
     try:
         spine = clean(full, spacing=prepared.spacing)
         kept = clean(some, spacing=prepared.spacing)
@@ -83,26 +83,26 @@ def measure(pipeline: Pipeline, scan: Volume, truth: Volume | None) -> dict[str,
         "spine_differs": int((some != full)[inside].sum()),
         "cleaned_differs": int((kept != spine).sum()),
         "lost_outside": int(((full != some) & ~inside).sum()),
-        "coarse": _coarse(engine, Volume(image, prepared.affine), spine),
+        "coarse": _coarse(network, Volume(image, prepared.affine), spine),
     }
 
 
-def _timed(engine: Any, image: np.ndarray, *, localize: bool) -> tuple[np.ndarray, dict[str, Any]]:
+def _timed(network: Any, image: np.ndarray, *, localize: bool) -> tuple[np.ndarray, dict[str, Any]]:
     start = perf_counter()
-    answer, ran = SemanticNetwork(engine).classify(image, SemanticOptions(localize=localize))
+    answer, ran = network.classify(image, SemanticOptions(localize=localize))
     return answer, {"tiles": ran.samples, "seconds": round(perf_counter() - start, 2)}
 
 
-def _coarse(engine: Any, image: Volume, spine: np.ndarray) -> dict[str, Any]:
+def _coarse(network: Any, image: Volume, spine: np.ndarray) -> dict[str, Any]:
     spacing = tuple(mm * (1 if axis == "R" else 2) for axis, mm in zip(image.orientation, image.spacing))
     small = rescale(image, spacing, labels=False)
-    answer, ran = SemanticNetwork(engine).classify(small.array, SemanticOptions(localize=False))
+    answer, ran = network.classify(small.array, SemanticOptions(localize=False))
     found = answer > 0
     places = [np.minimum(np.arange(n) * m // n, m - 1) for n, m in zip(image.shape, found.shape)]
     found = found[np.ix_(*places)]
-    order, signal = engine.model.axis_order, bounding_box(np.abs(image.array) > 0)
+    order, signal = network.model.axis_order, bounding_box(np.abs(image.array) > 0)
     found, truth = (mask[signal].transpose(order) for mask in (found, spine > 0))
-    plan = plan_tiles(found.shape, engine.model.patch, engine.model.step)
+    plan = plan_tiles(found.shape, network.model.patch, network.model.step)
     covered, tiles = np.zeros(found.shape, bool), 0
     for tile in plan.tiles:
         starts = [first - low for first, (low, _) in zip(tile, plan.padding)]

@@ -15,7 +15,8 @@ import nibabel as nib
 import numpy as np
 
 from benchmarks.process import spent
-from spineps_rt.inference.predictors import Predictors, RunStats, open_predictors
+from spineps_rt.inference.networks import open_predictors
+from spineps_rt.inference.predictors import Predictors, RunStats
 from spineps_rt.io.naming import output_paths
 from spineps_rt.models import resolve_models
 from spineps_rt.options import DEVICES, EngineOptions, Options, SemanticOptions

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from spineps_rt.errors import ContractError, NoSpineError
-from spineps_rt.inference.predictors import Predictors, RunStats, open_predictors
+from spineps_rt.inference.networks import open_predictors
+from spineps_rt.inference.predictors import Predictors, RunStats
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
 from spineps_rt.models import InstanceModel, Model, ModelPair, resolve_models
 from spineps_rt.models.spacing import target_spacing

@@ -10,20 +10,8 @@ from spineps_rt.labels import LEVEL_ORDER, SACRUM_INSTANCE, VERTEBRAE
 if TYPE_CHECKING:
     from spineps_rt.options import Options
     from spineps_rt.stages.points import Centroids
-    from spineps_rt.timing import Clock
+    from spineps_rt.timing import Clock, StageTime
     from spineps_rt.volume import Box, Volume
-
-
-@dataclass(frozen=True)
-class StageTime:
-    """One stage of a run."""
-
-    stage: str
-    """Name of the stage."""
-    seconds: float
-    """Wall time."""
-    peak_bytes: int
-    """Largest resident memory of the process until the stage's end."""
 
 
 @dataclass(frozen=True)

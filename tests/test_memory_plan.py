@@ -74,7 +74,7 @@ def test_the_shape_is_the_one_that_the_pipeline_shows(tmp_path, spacing, margin)
     options = Options(semantic=SemanticOptions(skip_margin=not margin))
     models = resolve_models(models_in(tmp_path))
     with Pipeline(models, options=options) as pipeline:
-        _, box = pipeline._prepare(made)
+        box = pipeline.prepare(made).box
     shown = tuple(s.stop - s.start for s in box)
     order = models.semantic.axis_order
     assert seen_shape(models.semantic, (made.shape, made.affine), options) == tuple(shown[n] for n in order)

@@ -23,7 +23,8 @@ from spineps_rt.errors import (
     NoSpineError,
     NotFiniteError,
 )
-from spineps_rt.inference.predictors import Predictors, RunStats, open_predictors
+from spineps_rt.inference.networks import open_predictors
+from spineps_rt.inference.predictors import Predictors, RunStats
 from spineps_rt.io.nifti import read_nifti
 from spineps_rt.kernels.boxes import cut_windows
 from spineps_rt.models import resolve_models
