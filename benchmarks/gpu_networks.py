@@ -88,11 +88,9 @@ def window() -> dict[str, Any]:
 
 def memory() -> dict[str, Any]:
     """Look at the GPU's memory over 30 scans, then leave too little of it."""
-    torch = with_torch()
-    (cuda,) = require("numba.cuda")
+    with_torch()
     from benchmarks.torch_network import TorchEngine  # noqa: PLC0415
-    from spineps_rt.backends.gpu import free_memory, memory_used  # noqa: PLC0415
-    from spineps_rt.errors import OutOfMemoryError  # noqa: PLC0415
+    from spineps_rt.backends.gpu import memory_used  # noqa: PLC0415
 
     model, image = embedded(MODELS[0]), _volume()
     taken: list[int] = []
@@ -102,34 +100,52 @@ def memory() -> dict[str, Any]:
             taken.append(memory_used() or 0)
     if taken[-1] - taken[4] > GROWTH:
         raise RuntimeError(f"25 scans took {(taken[-1] - taken[4]) >> 20} MB more of the GPU: {taken}")
-    figures: dict[str, Any] = {"after_each_of_30_scans": [taken[0], taken[4], taken[-1]]}
+    figures: dict[str, Any] = {"after_scans": {"1": taken[0], "5": taken[4], "30": taken[-1]}}
     with _variants(model, 4) as four:
-        need = {}
-        for batch, one in ((1, model), (4, four)):
-            torch.cuda.reset_peak_memory_stats()
-            with TorchEngine(one) as engine:
-                expected = _classify(engine, image)
-            need[batch] = torch.cuda.max_memory_reserved() + _ours(one, image)
-        figures["need"] = need
-        for left, survives in (((need[1] + need[4]) // 2, True), (need[1] // 3, False)):
+        return {**figures, **_too_little(model, four, image)}
+
+
+def _too_little(model: Any, four: Any, image: np.ndarray) -> dict[str, Any]:
+    """Fill the GPU until a batch of 4 does not fit, and then until nothing does."""
+    torch = with_torch()
+    from benchmarks.torch_network import TorchEngine  # noqa: PLC0415
+
+    need, answers = {}, {}
+    for batch, one in ((1, model), (4, four)):
+        torch.cuda.reset_peak_memory_stats()
+        with TorchEngine(one) as engine:
+            answers[batch] = _classify(engine, image)
+        need[batch] = torch.cuda.max_memory_reserved() + _ours(one, image)
+    answer, batch = _cramped(four, image, (need[1] + need[4]) // 2)
+    same = 0.0 if answer is None else float((answer == answers[1]).mean())
+    if batch != 1 or same < LEAST_SAME["fp32"]:
+        raise RuntimeError(f"with room for one tile a batch of {batch} ran, {same:.5f} as before; {need}")
+    answer, said = _cramped(four, image, need[1] // 3)
+    if answer is not None:
+        raise RuntimeError(f"with a third of what is needed it ran: {need}")
+    return {"need": need, "one_by_one": same, "refusal": said}
+
+
+def _cramped(model: Any, image: np.ndarray, left: int) -> tuple[np.ndarray | None, Any]:
+    """Classes and the batch that gave them with so many bytes left, or None and what was said."""
+    torch = with_torch()
+    (cuda,) = require("numba.cuda")
+    from benchmarks.torch_network import TorchEngine  # noqa: PLC0415
+    from spineps_rt.backends.gpu import free_memory  # noqa: PLC0415
+    from spineps_rt.errors import OutOfMemoryError  # noqa: PLC0415
+
+    free_memory()
+    torch.cuda.empty_cache()
+    with TorchEngine(model) as engine:  # its weights are part of what is needed
+        free, _ = cuda.current_context().get_memory_info()
+        ballast = cuda.device_array(max(free - left, 1), np.uint8)
+        try:
+            return _classify(engine, image), engine.model.batch
+        except OutOfMemoryError as error:
+            return None, str(error)[:500]
+        finally:
+            del ballast
             free_memory()
-            torch.cuda.empty_cache()
-            free, _ = cuda.current_context().get_memory_info()
-            with TorchEngine(four) as engine:  # its weights are part of what is needed
-                ballast = cuda.device_array(max(free - left, 1), np.uint8)
-                try:
-                    answer = _classify(engine, image)
-                except OutOfMemoryError as error:
-                    figures[f"{left >> 20} MB left"] = str(error)[:300]
-                    if survives:
-                        raise
-                else:
-                    same = float((answer == expected).mean())
-                    figures[f"{left >> 20} MB left"] = {"batch": engine.model.batch, "same_class": same}
-                    if not survives or engine.model.batch != 1 or same < 0.9999:
-                        raise RuntimeError(f"with {left >> 20} MB left: {figures}")
-                del ballast
-    return figures
 
 
 def with_torch() -> Any:
