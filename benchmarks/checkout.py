@@ -30,12 +30,24 @@ class _Mapped:
 def link_checkout() -> bool:
     """Make the checkout importable unless the package is installed.
 
+    The one small package that everything needs is stood in for where it is missing: platformdirs.
+
     Returns:
         Whether it was linked.
     """
+    if importlib.util.find_spec("platformdirs") is None:
+        sys.modules["platformdirs"] = _user_folders()
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     if all(importlib.util.find_spec(name) for name in MAPPED):
         return False
     sys.meta_path.insert(0, _Mapped())  # type: ignore[arg-type]
     return True
+
+
+def _user_folders() -> ModuleType:
+    """Linux's answers of platformdirs."""
+    module = ModuleType("platformdirs")
+    for name, folder in (("user_cache_path", ".cache"), ("user_data_path", ".local/share")):
+        setattr(module, name, lambda app, folder=folder, **_: Path.home() / folder / app)
+    return module

@@ -57,57 +57,71 @@ class Counts:
         }
 
 
+class Recorder:
+    """Stands between the package and numba's arrays."""
+
+    def __init__(self, counts: Counts, cuda: Any) -> None:
+        self._counts = counts
+        self._allocate, self._pin, self._send = cuda.device_array, cuda.pinned_array, cuda.to_device
+
+    def device_array(self, *words: Any, **more: Any) -> Any:
+        """As numba's, filled with zeros."""
+        made = self._allocate(*words, **more)
+        self._counts.add("allocations on the GPU", made.nbytes)
+        made._ary[...] = 0
+        return made
+
+    def pinned_array(self, *words: Any, **more: Any) -> Any:
+        """As numba's, filled with zeros."""
+        made = self._pin(*words, **more)
+        self._counts.add("pinned allocations", made.nbytes)
+        made[...] = 0
+        return made
+
+    def to_device(self, data: Any, **more: Any) -> Any:
+        """As numba's."""
+        self._counts.add("allocations on the GPU", data.nbytes)
+        self._counts.add("copies up", data.nbytes)
+        return self._send(data, **more)
+
+    def copies(self, kind: str) -> Any:
+        """A method of a device array that copies, or rather counts."""
+
+        def copy(array: Any, host: Any = None, **_: Any) -> Any:
+            self._counts.add(kind, array.nbytes)
+            return host if host is not None else np.zeros(array.shape, array.dtype)
+
+        return copy
+
+    def counting(self, kind: str) -> Any:
+        """A function that does nothing but count."""
+        return lambda *_, **__: self._counts.add(kind)
+
+
 @contextmanager
 def counted(counts: Counts) -> Iterator[None]:
     """Count what the package asks of numba."""
     from numba import cuda  # noqa: PLC0415 (after the switch above)
-    from numba.cuda.simulator.cudadrv import devicearray  # noqa: PLC0415
+    from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray  # noqa: PLC0415
 
     from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415
 
-    array, stream, event = devicearray.FakeCUDAArray, cuda.stream, cuda.event
-    plain = {name: getattr(cuda, name) for name in ("device_array", "pinned_array", "to_device")}
-
-    def device_array(*words: Any, **more: Any) -> Any:
-        made = plain["device_array"](*words, **more)
-        counts.add("allocations on the GPU", made.nbytes)
-        made._ary[...] = 0
-        return made
-
-    def pinned_array(*words: Any, **more: Any) -> Any:
-        made = plain["pinned_array"](*words, **more)
-        counts.add("pinned allocations", made.nbytes)
-        made[...] = 0
-        return made
-
-    def to_device(data: Any, **more: Any) -> Any:
-        counts.add("allocations on the GPU", data.nbytes)
-        counts.add("copies up", data.nbytes)
-        return plain["to_device"](data, **more)
-
-    def down(self: Any, ary: Any = None, **_: Any) -> Any:
-        counts.add("copies down", self.nbytes)
-        return ary if ary is not None else np.zeros(self.shape, self.dtype)
-
-    def up(self: Any, *_: Any, **__: Any) -> None:
-        counts.add("copies up", self.nbytes)
-
-    replaced = {
-        (cuda, "device_array"): device_array,
-        (cuda, "pinned_array"): pinned_array,
-        (cuda, "to_device"): to_device,
-        (array, "copy_to_host"): down,
-        (array, "copy_to_device"): up,
-        (stream, "synchronize"): lambda _: counts.add("waits for the stream"),
-        (event, "synchronize"): lambda _: counts.add("waits for a batch before the last"),
-        (kernels, "_launch"): lambda *_: counts.add("kernels"),
+    recorder = Recorder(counts, cuda)
+    replaced: dict[tuple[Any, str], Any] = {
+        (cuda, "device_array"): recorder.device_array,
+        (cuda, "pinned_array"): recorder.pinned_array,
+        (cuda, "to_device"): recorder.to_device,
+        (FakeCUDAArray, "copy_to_host"): recorder.copies("copies down"),
+        (FakeCUDAArray, "copy_to_device"): recorder.copies("copies up"),
+        (cuda.stream, "synchronize"): recorder.counting("waits for the stream"),
+        (cuda.event, "synchronize"): recorder.counting("waits for a batch before the last"),
+        (kernels, "_launch"): recorder.counting("kernels"),
         (device_buffers, "address"): lambda _: 256,
     }
-    patches = [mock.patch.object(*where, what) for where, what in replaced.items()]
-    patches.append(mock.patch.object(stream, "__int__", lambda _: 1, create=True))
     with ExitStack() as entered:
-        for patch in patches:
-            entered.enter_context(patch)
+        for where, what in replaced.items():
+            entered.enter_context(mock.patch.object(*where, what))
+        entered.enter_context(mock.patch.object(cuda.stream, "__int__", lambda _: 1, create=True))
         yield
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from spineps_rt.export.networks import InstanceUnet, build_semantic
+from spineps_rt.export.checkpoints.instance_unet import InstanceUnet
+from spineps_rt.export.checkpoints.plans import build_semantic
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.prediction_page import page

@@ -12,13 +12,14 @@ import numpy as np
 from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.inference.networks import open_predictors
 from spineps_rt.inference.predictors import Predictors, RunStats
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
 from spineps_rt.models import InstanceModel, Model, ModelPair, resolve_models
 from spineps_rt.models.spacing import target_spacing
 from spineps_rt.options import Options
 from spineps_rt.overlap import ThreeStages
 from spineps_rt.results import Network, Predicted, Prepared, Result
-from spineps_rt.scan import check_scan, doubts_about, read_scan
+from spineps_rt.scan import check_scan, modality_warnings, read_scan
 from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
 from spineps_rt.stages.labeling import Levels, name_levels
 from spineps_rt.stages.points import centroids, volumes_in_ml
@@ -26,7 +27,7 @@ from spineps_rt.stages.preprocess import box_within_margin, preprocess, round_wh
 from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 from spineps_rt.stages.semantic_cleaning import clean
 from spineps_rt.timing import Clock, Progress
-from spineps_rt.volume import Box, Volume, reorient, resample_to, rescale
+from spineps_rt.volume import Volume, reorient, resample_to, rescale
 
 _LOG = logging.getLogger(__name__)
 _STAGE_ORIENTATION = ("P", "I", "R")
@@ -211,7 +212,7 @@ class Pipeline:
         with clock.stage("points"):
             centres = centroids(levels.semantic, levels.instances)
             volumes = [volumes_in_ml(mask, image.affine) for mask in (levels.instances, levels.semantic)]
-        doubts = doubts_about(predicted.source.name, self.predictors.semantic.model)
+        doubts = modality_warnings(predicted.source.name, self.predictors.semantic.model)
         return Result(
             image=image,
             semantic=image.with_array(levels.semantic),
@@ -274,7 +275,7 @@ class Pipeline:
             sacrum_ids=self.predictors.semantic.model.sacrum_ids,
         )
         if not np.isin(final.instances, list(VERTEBRAE)).any():
-            raise NoSpineError("no vertebra is left after cleaning; check that the scan shows a spine.")
+            raise NoSpineError("No vertebra is left after cleaning; check that the scan shows a spine.")
         return final
 
 

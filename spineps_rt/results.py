@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from spineps_rt.labels import LEVEL_ORDER, SACRUM_INSTANCE, VERTEBRAE
 
 if TYPE_CHECKING:
+    from spineps_rt.kernels.boxes import Box
     from spineps_rt.options import Options
     from spineps_rt.stages.points import Centroids
     from spineps_rt.timing import Clock, StageTime
-    from spineps_rt.volume import Box, Volume
+    from spineps_rt.volume import Volume
 
 
 @dataclass(frozen=True)

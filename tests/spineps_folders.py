@@ -7,7 +7,8 @@ import json
 
 import numpy as np
 import torch
-from spineps_rt.export.networks import InstanceUnet, build_semantic
+from spineps_rt.export.checkpoints.instance_unet import InstanceUnet
+from spineps_rt.export.checkpoints.plans import build_semantic
 
 CLASSES = 3
 COMMON = {

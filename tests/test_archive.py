@@ -57,6 +57,20 @@ def test_a_file_that_comes_twice_is_refused(tmp_path):
         check_archive(archive(tmp_path / "m.zip", [("a.json", "{}"), ("A.json", "[]")]))
 
 
+@pytest.mark.parametrize("end", ["table", "file"])
+def test_an_archive_without_its_end_is_cut_off(tmp_path, end):
+    inner = archive(tmp_path / "weights.pth", [("archive/data.pkl", "x")]).read_bytes()
+    path = tmp_path / "m.zip"
+    with zipfile.ZipFile(path, "w") as file:  # stored, as a release holds its checkpoints
+        file.writestr("m/inference_config.json", "{}")
+        file.writestr("m/weights.pth", inner)
+    check_archive(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(inner) + (len(inner) if end == "table" else len(inner) // 2)])
+    with pytest.raises(ModelError, match=r"m\.zip is cut off: .* bytes\) and has no end\. Download or copy"):
+        check_archive(path)
+
+
 def test_a_damaged_archive_says_so(tmp_path):
     path = archive(tmp_path / "m.zip", [("a.pth", os.urandom(4096))])
     content = bytearray(path.read_bytes())

@@ -60,7 +60,7 @@ def test_an_engine_that_cannot_be_had_is_told_beside_the_other(place, monkeypatc
     text, document = run(place, "--engines", "onnx,tensorrt", "--runs", 1, "--warmup", 0)
     assert [("stages" in e, "fault" in e) for e in document["engines"]] == [(True, False), (False, True)]
     assert "\ntensorrt: Device 'tensorrt' cannot be had" in text
-    with pytest.raises(EngineError, match=r"no engine could be measured\. tensorrt: "):
+    with pytest.raises(EngineError, match=r"No engine could be measured\. tensorrt: "):
         run(place, "--engines", "tensorrt,tensorrt-rtx", "--runs", 1)
 
 
@@ -75,7 +75,7 @@ def test_masks_that_differ_between_runs_are_an_error(place, monkeypatch):
 def test_an_unknown_engine_is_refused(place):
     answer = CliRunner().invoke(cli, ["bench", "--engines", "onnx,abacus"])
     assert answer.exit_code == 2
-    assert "there is no 'abacus'" in answer.output
+    assert "There is no 'abacus'" in answer.output
 
 
 def test_an_engine_that_tells_no_seconds_gives_no_speed(place):

@@ -13,10 +13,11 @@ from benchmarks import (
     engines,
     engines_page,
     kernels_page,
+    latency_page,
+    localiser,
     localiser_page,
     n4_page,
     networks_page,
-    preprocess_page,
     report,
     run_latency,
     stages_page,
@@ -25,6 +26,9 @@ from benchmarks import (
     variants_page,
     versus_page,
 )
+from spineps_rt.options import EngineOptions, Options
+from spineps_rt.pipeline import Pipeline
+from spineps_rt.scan import read_scan
 
 MEASURED = {"date": "2026-01-01", "machine": {"cpu": "x", "cores": 2, "system": "Linux"}}
 """What every page's figures begin with."""
@@ -63,7 +67,7 @@ def test_figures_are_plausible_and_complete(results):
     assert {"python", "numpy", "spineps_rt"} <= set(document["versions"])
 
 
-def test_page_shows_the_medians(results, tmp_path):
+def test_page_shows_the_medians(results):
     document = json.loads((results / "r.json").read_text())
     for run, wall in zip(document["scans"][0]["runs"], (7.0, 9.0)):
         run["wall_seconds"] = wall
@@ -71,11 +75,9 @@ def test_page_shows_the_medians(results, tmp_path):
     document["scans"][0]["first_run"]["wall_seconds"] = 11.5
     document["scans"][0]["vertebrae"] = ["L4", "L5", "S1"]
     document["machine"].update(load_before=1.0, cores=2)
-    (tmp_path / "r.json").write_text(json.dumps(document))
-    text = report.page(tmp_path)
-    assert (
-        "| sub-x_T2w.nii.gz | 48 x 108 x 12 | 1 x 1 x 2 | L4 to S1, 3 levels | **8.0** (7.0 to 9.0) |" in text
-    )
+    text = latency_page.page(document)
+    scan = "| sub-x_T2w.nii.gz | 48 x 108 x 12 | 1 x 1 x 2 | L4 to S1, 3 levels |"
+    assert f"{scan} 11.5 s | **8.0 s** (7.0 to 9.0) |" in text
     assert "| sub-x_T2w.nii.gz | 1.0 | 1.00 | 6.00 |" in text
     assert "the stage *semantic* takes 75% of the time, starting and leaving 12%." in text
     assert "waits 3.5 s longer" in text
@@ -103,16 +105,33 @@ def test_the_kernels_section_tells_what_is_lost():
         "cold": {"dust": 1.5},
         "warm": {"dust": 0.25},
     }
-    text = kernels_page.section(document)
+    text = kernels_page.page(document)
     assert "| dust | b | 1 | 0 (0.50) | 2 (2.00) |" in text
-    assert "On one core, dust (m): b is 2.00 times as fast." in text
-    assert "On two cores: nothing." in text
-    assert "dust (m): b answers differently" in text
+    assert "- On one core, dust (m): b is 2.00 times as fast." in text
+    assert "- None on two cores." in text
+    assert "- Dust (m): b answers differently" in text
     assert "dust 1.50 s" in text and "took 0.25 s" in text
 
 
-def test_the_page_in_the_project_is_up_to_date():
-    assert report.PAGE.read_text(encoding="utf-8") == report.page()
+def test_the_pages_in_the_project_are_up_to_date():
+    written = report.pages(report.read())
+    for name, text in written.items():
+        assert (report.HERE / name).read_text(encoding="utf-8") == text, name
+    assert {f"pages/{path.name}" for path in (report.HERE / "pages").iterdir()} == {*written} - {"README.md"}
+
+
+def test_the_first_page_is_short_and_leads_to_all_others():
+    text = (report.HERE / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 80
+    for path in (report.HERE / "pages").iterdir():
+        assert f"](pages/{path.name})" in text
+    (latency,) = report.read()["run_latency"]
+    assert latency["machine"]["cpu"] in text
+    for scan in latency["scans"]:
+        assert f"{scan['first_run']['wall_seconds']:.1f} s | **" in text
+    for document in report.read()["stages"]:
+        assert f"{document['name']}, all but the networks" in text
+        assert f"| {stages_page.totals(document)[0]:.1f} s |" in text
 
 
 def test_page_compares_with_spineps_stage_by_stage():
@@ -143,7 +162,7 @@ def test_page_compares_with_spineps_stage_by_stage():
         "cold": {**line, "seconds": 20.0},
         "runs": [[first, line, line]],
     }
-    text = stages_page.section(document)
+    text = stages_page.page(document)
     assert "| N4, intensities, margin, resampling | 100.00 | 0.50 | 200 |" in text
     assert "| cleaning of the semantic mask, cutouts, coupling, merging | 10.00 | 0.60 | 17 |" in text
     assert "**130.0** | **2.00** | **65**" in text
@@ -169,7 +188,7 @@ def test_the_section_on_n4_shows_ratios_and_losses():
         "versions": {"antspyx": "0.6"},
         "cases": {"a": case, "b": untimed},
     }
-    text = n4_page.section(document)
+    text = n4_page.page(document)
     assert "| a | 10 x 20 x 5 | 1 x 1 x 4 | 0.25 | 2.0e-06 | 3.0e-05 | 0.040% |" in text
     assert "| a | 3 | **0.20** | 22.0 (110x) | not run | 3 MB | 6 MB |" in text
     assert "- a: the field of SimpleITK differs by 0.02 (RMS)." in text
@@ -190,8 +209,8 @@ def test_the_section_on_several_scans_owns_up_to_small_gains():
         "scans": [[2, 3, 4]],
         "cases": [alone, real, replayed],
     }
-    text = throughput_page.section(document)
-    assert "| X | 1 |  | |  | 480 | 490 |" in text
+    text = throughput_page.page(document)
+    assert "| X | 1 |  |  |  | 480 | 490 |" in text
     assert "| X | 4 | 10.0 | 9.8 | 1.02 | 500 | 560 |" in text
     assert "| replayed after 1 s a scan, the CPU free meanwhile | 4 | 8.0 | 5.0 | 1.60 |  |  |" in text
     assert "gains little or nothing: 1.02" in text
@@ -210,7 +229,7 @@ def test_throughput_refuses_masks_that_differ(tmp_path, monkeypatch):
 
 
 def test_engines_are_measured_and_told(tmp_path):
-    pytest.importorskip("tensorrt_rtx", reason="pip install 'spineps-rt[rtx]'")
+    pytest.importorskip("tensorrt_rtx", reason="pip install 'spineps-rt[rtx13]'")
     half = engines.measured(tiny_models.convolved(), "sm75", "fp16", 2)
     refused = engines.measured(tiny_models.convolved(half=False), "sm75", "fp32", 1)
     assert len(half["seconds"]) == 2 and half["rewritten"] == ["the_head"] and half["layer_dtypes"]["Half"]
@@ -224,9 +243,9 @@ def test_engines_are_measured_and_told(tmp_path):
         "versions": {"tensorrt-rtx": "1.7", "spineps_rt": "0.1"},
         "engines": [half, {**common, "precision": "fp32", **refused}],
     }
-    text = engines_page.section(document)
+    text = engines_page.page(document)
     assert "| m | sm75 | fp16 | 0.50 | 0.0 MB | 0.0 MB | 12 MB | 7 (3) |" in text
-    assert "TensorRT-RTX refuses: m in fp32 for sm75." in text
+    assert "- It refuses: m in fp32 for sm75." in text
     assert "For sm75 the head in float32 is written as products and a sum. On a phantom" in text
     assert "same class in 99.9990% of the voxels" in text
     assert "larger than their graphs: m in fp16 for sm75 3.0 times." in text
@@ -251,22 +270,9 @@ def test_page_says_which_network_may_not_run_in_bfloat16():
             {**scan, "network": "net", "worst_dice": 0.99},
         ],
     }
-    text = networks_page.section(document)
+    text = networks_page.page(document)
     assert "| OpenVINO f32 | 0.500 | 180 | 90% | 3.0 | 100.000% | 0.9961 |" in text
     assert "good: passed" in text and "net: missed" in text
-
-
-def test_the_section_on_preprocessing_shows_every_step():
-    none = {"voxels": 2000, "differing": 0, "rms": 0.0, "largest": 0.0}
-    some = {"voxels": 2000, "differing": 30, "rms": 0.29, "largest": 0.5}
-    steps = {"prepared": none, "resampled": some}
-    document = {
-        "versions": {"SPINEPS": "2.1.3"},
-        "cases": {"a": {"stored": "int16", "without N4": steps, "with N4": {**steps, "prepared": some}}},
-    }
-    text = preprocess_page.section(document)
-    assert "| a | int16 | without | 2,000 | 0 | 1.500% (0.29, 0.5) |" in text
-    assert "| a | int16 | with | 2,000 | 1.500% (0.29, 0.5) | 1.500% (0.29, 0.5) |" in text
 
 
 def test_the_page_tells_which_structures_two_runs_disagree_on():
@@ -278,23 +284,10 @@ def test_the_page_tells_which_structures_two_runs_disagree_on():
     cost = {"seconds": 12.34, "processor_seconds": 20.0, "peak_mb": 812.4}
     scan = {"scan": "a", "shape": [4, 5, 6], "spacing_mm": [1, 1, 4], "runs": {"spineps-rt": cost}}
     machine = {"cpu": "x", "cores": 2}
-    text = versus_page.scans({"date": "d", "machine": machine, "scans": [{**scan, "compared": [pair]}]})
-    assert "| spineps-rt | 12.3 | 20.0 | 812 |" in text
+    text = versus_page.page({"date": "d", "machine": machine, "scans": [{**scan, "compared": [pair]}]})
+    assert "| spineps-rt | 12.3 | 20.0 | 812.4 |" in text
     assert "| 30 of 4,000 | 0.99850 (spinal canal) | 0 of 3,000 | 1.00000 (L5) |" in text
-    assert "Below a Dice of 0.999: spinal canal 0.9985 (SPINEPS - spineps-rt)." in text
-
-
-def test_the_page_shows_engines_and_graphs_beside_each_other():
-    row = {"model": "m", "compared": "float32 sums", "voxels": 40, "dice": {"49": 0.75, "100": 1.0}}
-    same = {**row, "agreement": 1.0, "differ": 0}
-    rows = [{**same, "graph": graph, "device": device} for graph, device in versus_page.WAYS]
-    rows[0] |= {"agreement": 0.9, "differ": 4}
-    rows[4] |= {"agreement": 0.95, "differ": 2, "dice": {"49": 0.5}}
-    text = versus_page.networks({"date": "d", "versions": {"torch": "2"}, "rows": rows})
-    most = "100.0000 % (0) | 100.0000 % (0) | 100.0000 % (0)"
-    assert f"| m | 2 | SPINEPS, float32 sums | 90.0000 % (4) | {most} | 95.0000 % (2) |" in text
-    assert "then 4 of 80 voxels" in text
-    assert "- fp16, in float16: smallest agreement 95.0000 %, smallest Dice of a class 0.50000." in text
+    assert "- SPINEPS - spineps-rt: 1 of 3: spinal canal 0.9985" in text
 
 
 def test_the_page_tells_where_tiles_were_saved_and_where_not():
@@ -307,7 +300,7 @@ def test_the_page_tells_where_tiles_were_saved_and_where_not():
         "provider": "p",
         "cases": {"a": {**case, "spine_voxels": 1000, "spine_differs": 0}, "b": bad},
     }
-    text = localiser_page.section(document)
+    text = localiser_page.page(document)
     assert "| a (real) | 12 of 16 | 5.5 of 7.2 | 1,000 | 100.0000% | 4 + 13 | 82% | 5 |" in text
     assert "28 of 32 tiles; a coarse pass would need 34" in text
     assert "Nothing is saved on b." in text and "b (98.000%)" in text
@@ -326,8 +319,20 @@ def test_the_section_on_variants_tells_what_is_refused():
             {"model": "m", "variant": "int8", "refused": "Variant int8 differs."},
         ],
     }
-    text = variants_page.section(document)
+    text = variants_page.page(document)
     assert "| m | fp16 | 99.9910% | 0.99950 | 5.5 MB | yes |" in text
     assert "| m | int8 |  |  |  | refused |" in text
     assert "- m, int8: Variant int8 differs." in text
     assert "equal | equal | differ |" in text
+
+
+def test_tiles_are_counted_with_and_without_the_localiser(tmp_path):
+    scan = read_scan(tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz"))[0]
+    models = tiny_scan.write_models(tmp_path / "models")
+    options = Options(engine=EngineOptions("onnx"), any_plane=True)
+    with Pipeline(models, options=options) as pipeline:
+        found = localiser.measure(pipeline, scan, None)
+    assert 1 <= found["localized"]["tiles"] <= found["full"]["tiles"]
+    assert found["coarse"]["tiles"] < found["full"]["tiles"]
+    assert found["spine_voxels"] > 1000
+    assert found["spine_differs"] == 0

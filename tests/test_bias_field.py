@@ -9,9 +9,9 @@ import pytest
 import reference_n4
 
 from spineps_rt.errors import ContractError, EmptyImageError, GeometryError, NotFiniteError
-from spineps_rt.options import N4Options
 from spineps_rt.stages.n4.bias_field import correct_bias_field, mask_box, n4_bias_field
 from spineps_rt.stages.n4.sample_grid import lay_axes
+from spineps_rt.stages.n4.settings import N4Settings
 
 RECORDED = Path(__file__).parent / "n4_ants_field.npz"
 """Log fields of antspyx 0.6.3, every fourth voxel along each axis."""
@@ -20,7 +20,7 @@ SCANS = {
     "padded by 47": ((60, 40, 18), np.array([[0.9375, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0.9, 0]])),
     "several spans": ((70, 110, 12), np.array([[-2.0, 0, 0, 3], [0, 3.1, 0, 4], [0, 0, 4.0, 5]])),
 }
-FEW = N4Options(spline_mm=30, shrink=3, iterations=(3, 2), threshold=0.0)
+FEW = N4Settings(spline_mm=30, shrink=3, iterations=(3, 2), threshold=0.0)
 
 
 def scan(name):
@@ -43,7 +43,7 @@ def test_field_equals_the_scattered_fit():
     fields = reference_n4.n4(logs, [axis.sampled for axis in axes], spans, FEW.iterations, (200, 0.15, 0.01))
     expected = reference_n4.total(fields, [axis.voxels for axis in axes], spans)
     assert expected.std() > 0.01
-    assert log_difference(n4_bias_field(image, affine=affine, options=FEW), expected) < 1e-5
+    assert log_difference(n4_bias_field(image, affine=affine, settings=FEW), expected) < 1e-5
 
 
 @pytest.mark.parametrize("name", SCANS)
@@ -97,8 +97,8 @@ def test_a_smooth_gain_is_mostly_removed():
     gain = np.exp(np.linspace(-0.5, 0.5, 40, dtype=np.float32))[:, None, None]
     image = tissue * gain
     # all voxels and two levels: of few samples, fine splines would follow this tissue's noise, as ANTs' do
-    options = N4Options(shrink=1, iterations=(50, 50))
-    correct_bias_field(image, affine=np.diag([3.0, 3, 4, 1]), options=options)
+    settings = N4Settings(shrink=1, iterations=(50, 50))
+    correct_bias_field(image, affine=np.diag([3.0, 3, 4, 1]), settings=settings)
     left = np.log(image / tissue).std()
     assert left < 0.2 * np.log(gain).std()
 
@@ -129,8 +129,8 @@ def test_zeros_and_negatives_count_as_ones():
     negative, ones = (np.where(image == 0, value, image).astype(np.float32) for value in (-300, 1))
     for other in (negative, ones):
         np.testing.assert_array_equal(
-            n4_bias_field(other, affine=affine, options=N4Options(iterations=(5,))),
-            n4_bias_field(image, affine=affine, options=N4Options(iterations=(5,))),
+            n4_bias_field(other, affine=affine, settings=N4Settings(iterations=(5,))),
+            n4_bias_field(image, affine=affine, settings=N4Settings(iterations=(5,))),
         )
 
 
@@ -144,7 +144,7 @@ def test_what_is_not_finite_is_refused(value):
 
 @pytest.mark.parametrize("top", [59.9, -5.0])
 def test_an_image_below_the_threshold_is_refused(top):
-    with pytest.raises(EmptyImageError, match="no voxel reaches 60"):
+    with pytest.raises(EmptyImageError, match="No voxel reaches 60"):
         n4_bias_field(np.full((4, 4, 4), top, np.float32), affine=np.eye(4))
 
 
@@ -155,20 +155,17 @@ def test_the_threshold_itself_is_signal():
 
 
 @pytest.mark.parametrize(
-    "options",
+    "settings",
     [
-        N4Options(iterations=()),
-        N4Options(iterations=(5, -1)),
-        N4Options(shrink=0),
-        N4Options(spline_mm=0),
-        N4Options(fwhm=0),
-        N4Options(noise=-1),
-        N4Options(bins=1),
+        N4Settings(iterations=()),
+        N4Settings(iterations=(5, -1)),
+        N4Settings(shrink=0),
+        N4Settings(spline_mm=0),
     ],
 )
-def test_options_out_of_range_are_refused(options):
+def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ContractError):
-        n4_bias_field(scan("padded by 47")[0], affine=np.eye(4), options=options)
+        n4_bias_field(scan("padded by 47")[0], affine=np.eye(4), settings=settings)
 
 
 def test_arrays_and_affines_that_are_none_are_refused():
@@ -182,6 +179,6 @@ def test_arrays_and_affines_that_are_none_are_refused():
 
 def test_a_level_ends_when_the_field_stands_still():
     image, affine = scan("padded by 47")
-    once = n4_bias_field(image, affine=affine, options=N4Options(iterations=(1,)))
-    loose = n4_bias_field(image, affine=affine, options=N4Options(iterations=(50,), convergence=1.0))
+    once = n4_bias_field(image, affine=affine, settings=N4Settings(iterations=(1,)))
+    loose = n4_bias_field(image, affine=affine, settings=N4Settings(iterations=(50,), convergence=1.0))
     np.testing.assert_array_equal(once, loose)

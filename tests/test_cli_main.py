@@ -9,7 +9,7 @@ import tiny_models
 import tiny_scan
 
 from spineps_rt import __version__
-from spineps_rt.cli.progress import Progress
+from spineps_rt.cli.progress import ProgressDisplay
 from spineps_rt.errors import ModelError
 
 
@@ -78,7 +78,7 @@ class Terminal(io.StringIO):
 
 
 def drive(stream, **options):
-    progress = Progress(stream=stream, **options)
+    progress = ProgressDisplay(stream=stream, **options)
     report = progress.scan("sub-x_T2w.nii.gz", 2, 3)
     for fraction in (0.0, 0.5, 1.0):
         report("semantic", fraction)
@@ -98,7 +98,7 @@ def test_terminal_gets_one_moving_line():
 
 def test_the_bar_is_that_of_the_scan_in_the_networks():
     stream = Terminal()
-    progress = Progress(stream=stream)
+    progress = ProgressDisplay(stream=stream)
     first, second = progress.scan("a.nii", 1, 2), progress.scan("b.nii", 2, 2)
     first("semantic", 0.5)
     second("read", 1.0)

@@ -12,7 +12,7 @@ import onnx
 import pytest
 import tiny_models
 from numba import cuda
-from spineps_rt.export.batched import with_batch
+from spineps_rt.export.graphs.batched import with_batch
 
 from spineps_rt.backends import device_buffers as device_run
 from spineps_rt.backends import open_engine

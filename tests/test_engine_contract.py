@@ -15,6 +15,7 @@ from spineps_rt.backends import base, open_engine
 from spineps_rt.backends import onnxruntime as onnx
 from spineps_rt.backends import registry as providers
 from spineps_rt.errors import ContractError, EngineError, ModelError
+from spineps_rt.machine import computes_bfloat16
 from spineps_rt.models import load_model
 from spineps_rt.options import DEVICES
 
@@ -141,12 +142,10 @@ def test_a_first_layer_that_the_graph_lacks_is_an_error(tmp_path):
         open_engine(model, device="openvino")
 
 
-def test_bfloat16_is_taken_where_asked_for_or_vouched_for(semantic):
-    openvino = pytest.importorskip("openvino")
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        with pytest.raises(EngineError, match="does not compute in bfloat16"):
-            open_engine(semantic, device="openvino-bf16")
-        return
+def test_bfloat16_is_taken_where_asked_for_or_vouched_for(semantic, hide):
+    if not computes_bfloat16(pytest.importorskip("openvino").Core()):
+        pytest.skip("this processor does not compute in bfloat16")
+    hide("gpu")
     batch = np.random.default_rng(0).normal(size=(1, 1, 3, 4, 5)).astype(np.float32)
     with open_engine(semantic, device="openvino") as engine:
         exact = engine.infer(batch)
@@ -170,10 +169,10 @@ def test_every_device_of_the_options_is_known(semantic):
 
 
 @pytest.mark.parametrize("device", ["cuda", "onnx-tensorrt"])
-def test_a_gpu_that_is_not_there_is_an_error(semantic, device, monkeypatch):
-    monkeypatch.setattr(onnx, "cuda_devices", lambda: 0)
+def test_a_gpu_that_is_not_there_is_an_error(semantic, device, hide):
+    hide("gpu")
     with pytest.raises(
-        EngineError, match=rf"(?s)Device '{device}' cannot be had\..*(GPU|built without).*Installed: onnx"
+        EngineError, match=rf"(?s)Device '{device}' cannot be had\..*(GPU|built without).*Installed: .*onnx"
     ):
         open_engine(semantic, device=device)
 
@@ -196,7 +195,7 @@ def test_without_openvino_the_cpu_runs_onnx_runtime(semantic, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with open_engine(semantic, device="cpu") as engine:
         assert engine.provider == "ONNX Runtime CPUExecutionProvider"
-    with pytest.raises(EngineError, match=r"pip install 'spineps-rt\[cpu\]'"):
+    with pytest.raises(EngineError, match="pip install openvino"):
         open_engine(semantic, device="openvino")
 
 

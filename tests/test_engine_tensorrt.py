@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny_models
-from spineps_rt.export.engines import build_engines
+from spineps_rt.export.engines.build import build_engines
 
 from spineps_rt.backends import engine_cache, open_engine, tensorrt
 from spineps_rt.backends.base import UnavailableError
@@ -34,7 +34,7 @@ def model(tmp_path, monkeypatch):
 
 @pytest.fixture
 def rtx():
-    pytest.importorskip("tensorrt_rtx", reason="pip install 'spineps-rt[rtx]'")
+    pytest.importorskip("tensorrt_rtx", reason="pip install 'spineps-rt[rtx13]'")
     return load_library("tensorrt-rtx")
 
 
@@ -135,7 +135,8 @@ TARGETS = ("80", "86", "89", "120")
 @pytest.fixture
 def four(rtx, model):
     """Engines of one model for four architectures, as the library builds them: target -> file."""
-    return dict(zip(TARGETS, (one.path for one in build_engines(model, library="tensorrt-rtx", sm=TARGETS))))
+    built = build_engines(model, library="tensorrt-rtx", sm=TARGETS)
+    return dict(zip(TARGETS, (one.path for one in built.stored)))
 
 
 def pass_for(path, other):

@@ -10,11 +10,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch comes with [export]")
 pytest.importorskip("onnxscript", reason="onnxscript comes with [export]")
-pytest.importorskip("dynamic_network_architectures", reason="it comes with [export]")
 
+from spineps_rt.export.checkpoints.instance_unet import (  # noqa: E402
+    InstanceUnet,
+    LabelsToClasses,
+    _ConvNorm,
+)
+from spineps_rt.export.checkpoints.plans import build_semantic  # noqa: E402
 from spineps_rt.export.folder import write_model  # noqa: E402 (after the checks above)
-from spineps_rt.export.networks import InstanceUnet, _ConvNorm, build_semantic  # noqa: E402
-from spineps_rt.export.onnx import LabelsToClasses, first_layer, to_onnx  # noqa: E402
+from spineps_rt.export.graphs.trace import first_layer, to_onnx  # noqa: E402
 
 from spineps_rt.models import load_model  # noqa: E402 (after the checks above)
 
@@ -112,7 +116,6 @@ def test_graph_is_the_same_bytes_twice_and_its_manifest_verifies(tmp_path):
         "output": {"name": "classes", "dtype": "uint8", "shape": [1, 16, 8, 8]},
         "mapping": {"49": 9},
         "corpus_size_cleaning": 100,
-        "corpus_border_threshold": 10,
         "vert_size_threshold": 250,
         "licence": "x",
         "provenance": "x",

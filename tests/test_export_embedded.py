@@ -10,13 +10,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch comes with [export]")
 onnx = pytest.importorskip("onnx", reason="onnx comes with [export]")
 pytest.importorskip("onnxscript", reason="onnxscript comes with [export]")
-pytest.importorskip("dynamic_network_architectures", reason="it comes with [export]")
 
-from spineps_rt.export.config import read_config  # noqa: E402 (after the checks above)
-from spineps_rt.export.graph import fold  # noqa: E402
-from spineps_rt.export.lightning import read_lightning  # noqa: E402
-from spineps_rt.export.nnunet import read_nnunet  # noqa: E402
-from spineps_rt.export.onnx import first_layer, to_onnx  # noqa: E402
+from spineps_rt.export.checkpoints.config import read_config  # noqa: E402 (after the checks above)
+from spineps_rt.export.checkpoints.lightning import read_lightning  # noqa: E402
+from spineps_rt.export.checkpoints.nnunet import read_nnunet  # noqa: E402
+from spineps_rt.export.graphs.graph import fold  # noqa: E402
+from spineps_rt.export.graphs.trace import first_layer, to_onnx  # noqa: E402
 
 from spineps_rt.models import default_models  # noqa: E402
 

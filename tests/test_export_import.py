@@ -10,16 +10,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch comes with [export]")
 pytest.importorskip("onnxscript", reason="onnxscript comes with [export]")
-pytest.importorskip("dynamic_network_architectures", reason="it comes with [export]")
 
 import spineps_folders as folders  # noqa: E402 (after the checks above)
 from click.testing import CliRunner  # noqa: E402
-from spineps_rt.export.build import export  # noqa: E402
-from spineps_rt.export.config import read_config  # noqa: E402
-from spineps_rt.export.lightning import read_lightning  # noqa: E402
-from spineps_rt.export.nnunet import read_nnunet  # noqa: E402
-from spineps_rt.export.source import open_source  # noqa: E402
-from spineps_rt.export.verify import verify  # noqa: E402
+from spineps_rt.export.checkpoints.config import read_config  # noqa: E402
+from spineps_rt.export.checkpoints.lightning import read_lightning  # noqa: E402
+from spineps_rt.export.checkpoints.nnunet import read_nnunet  # noqa: E402
+from spineps_rt.export.checkpoints.source import open_source  # noqa: E402
+from spineps_rt.export.checks.verify import verify  # noqa: E402
+from spineps_rt.export.model import export  # noqa: E402
 
 from spineps_rt.backends import open_engine  # noqa: E402
 from spineps_rt.cli.main import cli  # noqa: E402
@@ -50,7 +49,7 @@ def test_a_semantic_model_is_written_with_all_that_its_files_say(tmp_path):
     model = load_model(tmp_path / "out")
     assert (model.name, model.modalities, model.acquisition) == ("tiny_semantic", ("T2w",), "sag")
     assert (model.axes, model.patch, model.step) == (("R", "I", "P"), (8, 16, 16), 0.5)
-    assert (model.spacing, model.labels, model.has_c1) == ((2.0, 2.0, 4.0), {1: 49, 2: 100}, True)
+    assert (model.spacing, model.labels) == ((2.0, 2.0, 4.0), {1: 49, 2: 100})
     assert "fold_1/checkpoint_best.pth" in model.provenance
     tile = torch.randn(1, 1, 8, 16, 16)
     with torch.inference_mode():
@@ -82,7 +81,9 @@ def test_a_zip_file_with_a_folder_in_it_becomes_an_instance_model(tmp_path):
     ranged = {"resolution_range": [[2, 2, 4], [3, 3, 5]], "mapping": {"49": 1}, "vert_size_threshold": 7}
     folders.write_lightning(tmp_path / "in" / "nested", config=ranged)
     source = shutil.make_archive(str(tmp_path / "m"), "zip", tmp_path / "in")
-    result = CliRunner().invoke(cli, ["export", source, "-o", str(tmp_path / "out")], catch_exceptions=False)
+    result = CliRunner().invoke(
+        cli, ["export", "model", source, "-o", str(tmp_path / "out")], catch_exceptions=False
+    )
     assert result.exit_code == 0
     model = load_model(tmp_path / "out")
     assert model.spacing_range == ((2.0, 2.0, 4.0), (3.0, 3.0, 5.0))

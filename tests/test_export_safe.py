@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch comes with [export]")
 
-from spineps_rt.export.safe import StandIn, load_checkpoint  # noqa: E402 (after the check above)
+from spineps_rt.export.checkpoints.safe import StandIn, load_checkpoint  # noqa: E402 (after the check above)
 
 from spineps_rt.errors import ModelError  # noqa: E402
 

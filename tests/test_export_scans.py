@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tiny_scan
 from click.testing import CliRunner
-from spineps_rt.export import tiles
-from spineps_rt.export.tiles import tiles_of
+from spineps_rt.export.checks import tiles
+from spineps_rt.export.checks.tiles import tiles_of
 
 from spineps_rt.cli.main import cli
 from spineps_rt.errors import EmptyImageError, GeometryError, MissingFileError, NoSpineError
@@ -24,7 +24,7 @@ def test_variants_are_tried_on_a_scan_from_the_command_to_the_manifest(tmp_path,
     monkeypatch.setattr(tiles, "default_models", lambda: models)  # which segments for an instance model
     scan = tiny_scan.write_scan(tmp_path / "scan_T2w.nii.gz", axes="RSA")
     source, output = getattr(models, kind).folder, tmp_path / "out"
-    arguments = ["export", str(source), "-o", str(output), "--batch", "2", "--scan", str(scan)]
+    arguments = ["export", "model", str(source), "-o", str(output), "--batch", "2", "--scan", str(scan)]
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, (done.output, done.exception)
     assert "b2 against float32 on 2 tiles: same class 100.0000%" in done.output
@@ -66,7 +66,7 @@ def test_a_scan_that_cannot_be_used_is_named_and_nothing_is_written(
     elif change == "spineless":
         tiny_scan.write_scan(scan, np.where(image == tiny_scan.STEP, 0, image))  # no vertebral body
     source, output = getattr(models, kind).folder, tmp_path / "out"
-    arguments = ["export", str(source), "-o", str(output), "--batch", "2", "--scan", str(scan)]
+    arguments = ["export", "model", str(source), "-o", str(output), "--batch", "2", "--scan", str(scan)]
     done = CliRunner().invoke(cli, arguments)
     assert type(done.exception) is error
     assert str(done.exception).startswith(f"--scan {scan} cannot be used: ")
@@ -74,6 +74,14 @@ def test_a_scan_that_cannot_be_used_is_named_and_nothing_is_written(
 
 
 def test_a_scan_without_a_variant_to_try_is_refused(tmp_path, models):
-    arguments = ["export", str(models.semantic.folder), "-o", str(tmp_path / "out"), "--scan", "scan.nii.gz"]
+    arguments = [
+        "export",
+        "model",
+        str(models.semantic.folder),
+        "-o",
+        str(tmp_path / "out"),
+        "--scan",
+        "scan.nii.gz",
+    ]
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 2 and "--precision or --batch" in done.output

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
 import sys
 from dataclasses import asdict
 
@@ -11,20 +13,25 @@ import pytest
 import tiny_models
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
-from spineps_rt.export.batched import with_batch
-from spineps_rt.export.build import export
-from spineps_rt.export.cost import activation_bytes, cost_of
-from spineps_rt.export.emulated import emulated
-from spineps_rt.export.flops import count_flops
-from spineps_rt.export.graph import check_graph, fold, load_graph, retyped, value_types
-from spineps_rt.export.half import half_values, to_half, watched
-from spineps_rt.export.int8 import to_int8
-from spineps_rt.export.session import run_graph
+from spineps_rt.export.checks.agreement import compare
+from spineps_rt.export.checks.session import run_graph
+from spineps_rt.export.checks.trial import Trial, Verdict
+from spineps_rt.export.checks.verify import verify
+from spineps_rt.export.engines.build import build_engines
+from spineps_rt.export.graphs.batched import with_batch
+from spineps_rt.export.graphs.cost import activation_bytes, cost_of
+from spineps_rt.export.graphs.emulated import emulated
+from spineps_rt.export.graphs.flops import count_flops
+from spineps_rt.export.graphs.graph import check_graph, fold, load_graph, retyped, value_types
+from spineps_rt.export.graphs.half import half_values, to_half, watched
+from spineps_rt.export.graphs.int8 import to_int8
+from spineps_rt.export.model import export
 from spineps_rt.export.variants import Wanted
 
 from spineps_rt.backends import open_engine
 from spineps_rt.cli.main import cli
 from spineps_rt.errors import EngineError, ModelError, OutputExistsError, SpinepsError
+from spineps_rt.machine import computes_bfloat16
 from spineps_rt.models import embedded_models, load_model
 from spineps_rt.models.resolve import read_graph, select_variant
 
@@ -214,6 +221,59 @@ def test_the_manifest_tells_file_batch_and_figures(built):
     assert "b2, fp16, fp16.b2" in said
 
 
+def test_a_variant_runs_where_it_is_vouched_for(tmp_path, built, caplog):
+    export(built[0], tmp_path / "m")
+    model = load_model(tmp_path / "m")
+    installed = ("onnx", *(["openvino"] if has_openvino() else []))
+    assert {name: v.engines for name, v in model.variants.items()} == dict.fromkeys(
+        model.variants, (*installed, "gpu")
+    )
+    entries = json.loads((tmp_path / "m" / "manifest.json").read_text())["variants"]
+    entries["fp16"]["engines"] = ["onnx"]
+    tiny_models.edit_manifest(tmp_path / "m", variants=entries)
+    model = load_model(tmp_path / "m")
+    with pytest.raises(EngineError, match=r"'fp16' .* was not found to agree on openvino; it was on onnx\."):
+        open_engine(model, device="openvino", variant="fp16")
+    with open_engine(model, device="cpu", variant="fp16") as engine:  # the next that is vouched for
+        assert engine.provider == "ONNX Runtime CPUExecutionProvider"
+    with pytest.raises(EngineError, match="was not found to agree on tensorrt-rtx"):
+        build_engines(select_variant(model, "fp16"), library="tensorrt-rtx", sm=["86"])
+    tried = [(one.variant, one.provider.split()[0]) for one in verify(tmp_path / "m")]
+    assert ("fp16", "OpenVINO") in tried or not has_openvino()  # vouched for or not
+
+
+def has_openvino():
+    return importlib.util.find_spec("openvino") is not None
+
+
+def test_gpus_are_vouched_for_by_what_stands_for_them():
+    right = compare(images(), images())
+    reference, other = Verdict({"onnx": right}, {}), Verdict({"openvino": right}, {"onnx": "differs"})
+    assert reference.engines(in_float16=False) == ["onnx", "gpu"]
+    assert other.engines(in_float16=False) == ["openvino"]
+    assert other.engines(in_float16=True) == ["openvino", "gpu"]
+    assert Verdict({"onnx": right}, {"cuda": "differs"}).engines(in_float16=True) == ["onnx"]
+
+
+def test_a_device_that_fails_is_told_and_not_vouched_for(built):
+    model = load_model(built[0])
+    trial = Trial(model, [images()])
+    trial.devices = ["onnx", "cudnn"]  # as if it had run float32
+    verdict = trial.run(built[0], "fp16")
+    assert list(verdict.passed) == ["onnx"] and "no device 'cudnn'" in verdict.failed["cudnn"]
+    trial.devices = ["cudnn"]
+    with pytest.raises(ModelError, match=r"no device 'cudnn'.*Nothing was written\."):
+        trial.run(built[0], "fp16")
+
+
+@pytest.mark.parametrize("engines", [[], "onnx", ["onnx", "cudnn"]])
+def test_what_is_vouched_for_is_an_engine(tmp_path, engines):
+    entry = {"file": "model.onnx", "batch": 1, "same_class": 1, "worst_dice": 1, "engines": engines}
+    tiny_models.edit_manifest(write_unet(tmp_path / "m"), variants={"fp16": entry})
+    with pytest.raises(ModelError, match=r"'variants\.fp16\.engines' is .*expected a list of some of onnx"):
+        load_model(tmp_path / "m")
+
+
 def test_a_damaged_variant_is_noticed_when_it_is_used(tmp_path, built):
     export(built[0], tmp_path / "m")
     path = tmp_path / "m" / "model.fp16.onnx"
@@ -275,25 +335,25 @@ def test_integers_are_explicit_and_run_everywhere():
 
 
 def in_bfloat16():
-    openvino = pytest.importorskip("openvino")
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return computes_bfloat16(pytest.importorskip("openvino").Core())
 
 
-def test_bfloat16_is_vouched_for_where_it_agrees(tmp_path):
-    arguments = [
-        "export",
-        str(write_unet(tmp_path / "in")),
-        "-o",
-        str(tmp_path / "out"),
-        "--precision",
-        "bf16",
-    ]
-    done = CliRunner().invoke(cli, arguments)
+def test_bfloat16_that_the_processor_lacks_ends_with_one_sentence(tmp_path, run_cli, hide):
+    pytest.importorskip("openvino")
+    hide("bfloat16")
+    source = write_unet(tmp_path / "in")
+    code, out, err = run_cli("export", "model", source, "-o", tmp_path / "out", "--precision", "bf16")
+    assert (code, out) == (23, "")
+    assert re.fullmatch(r"error: This processor does not compute in bfloat16, .*bf16 out\.\n", err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bfloat16_is_vouched_for_where_it_agrees(tmp_path, run_cli):
     if not in_bfloat16():
-        assert done.exit_code == 23 and "does not compute in bfloat16" in done.stderr
-        assert not (tmp_path / "out").exists()
-        return
-    assert done.exit_code == 0 and "bf16 against float32 on 1 tiles" in done.output
+        pytest.skip("this processor does not compute in bfloat16")
+    source = write_unet(tmp_path / "in")
+    code, out, _ = run_cli("export", "model", source, "-o", tmp_path / "out", "--precision", "bf16")
+    assert code == 0 and "bf16 against float32 on 1 tiles" in out
     model = load_model(tmp_path / "out")
     assert model.variants["bf16"].graphs == ("model.onnx",) and model.variants["bf16"].worst_dice > 0.999
     with open_engine(model, device="cpu") as engine:
@@ -310,9 +370,9 @@ def test_bfloat16_below_its_limits_is_refused_with_figures(tmp_path):
 
 def test_no_engine_for_a_gpu_is_built_in_bfloat16(tmp_path):
     source = write_unet(tmp_path / "in")
-    arguments = ["export", "--engine", "tensorrt-rtx", "--sm", "86", "--precision", "bf16", str(source)]
-    done = CliRunner().invoke(cli, arguments)
-    assert done.exit_code == 2 and "engines are fp32, fp16 or int8" in done.output
+    words = ["engine", str(source), "--library", "tensorrt-rtx", "--sm", "86", "--precision", "bf16"]
+    done = CliRunner().invoke(cli, ["export", *words])
+    assert done.exit_code == 2 and "'bf16' is not one of 'fp32', 'fp16', 'int8'" in done.output
 
 
 def test_int8_below_its_limits_is_refused_with_figures(tmp_path):
@@ -385,7 +445,7 @@ def test_a_graph_that_contradicts_itself_or_is_none():
 
 
 def test_the_command_verifies_every_variant(built):
-    done = CliRunner().invoke(cli, ["export", "--verify", str(built[0])])
+    done = CliRunner().invoke(cli, ["export", "verify", str(built[0])])
     assert done.exit_code == 0, done.output
     lines = [line.split() for line in done.output.splitlines()]
     names = ["fp32", "b2", "fp16", "fp16.b2"]
@@ -396,18 +456,26 @@ def test_the_command_verifies_every_variant(built):
 def test_the_command_makes_variants_or_says_what_is_wrong(tmp_path):
     source = write_unet(tmp_path / "in")
     run = CliRunner().invoke
-    arguments = ["export", str(source), "-o", str(tmp_path / "out"), "--precision", "fp16"]
+    arguments = ["export", "model", str(source), "-o", str(tmp_path / "out"), "--precision", "fp16"]
     done = run(cli, arguments)
     assert done.exit_code == 0, done.output
     assert "fp16 against float32" in done.output
     assert list(json.loads((tmp_path / "out" / "manifest.json").read_text())["variants"]) == ["fp16"]
-    for wrong in (["export"], ["export", "--verify", "x", "--batch", "2"], ["export", "x"]):
+    for wrong in (["export"], ["export", "model", "x"], ["export", "model", "x", "-o", "y", "--scan", "z"]):
         assert run(cli, wrong).exit_code == 2
+
+
+@pytest.mark.parametrize("words", [["t2w", "-o", "out"], ["-o", "out", "t2w"], ["--verify", "t2w"]])
+def test_the_command_that_was_left_out_is_named(words):
+    done = CliRunner().invoke(cli, ["export", *words])
+    assert done.exit_code == 2
+    said = " ".join(done.output.split())
+    assert f"{words[0]!r} is no command of export. Type: spineps-rt export model SOURCE -o MODEL_DIR" in said
 
 
 def test_a_missing_library_is_named_with_the_line_that_helps(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "spineps_rt.export.convert", raising=False)
-    done = CliRunner().invoke(cli, ["export", str(tmp_path), "-o", str(tmp_path / "out")])
+    done = CliRunner().invoke(cli, ["export", "model", str(tmp_path), "-o", str(tmp_path / "out")])
     assert isinstance(done.exception, EngineError)
     assert "pip install 'spineps-rt[export]'" in str(done.exception)

@@ -15,9 +15,9 @@ from functools import partial
 
 import pytest
 import tiny_models
-from spineps_rt.export import fetch as fetching
-from spineps_rt.export.fetch import fetch
-from spineps_rt.export.releases import RELEASES, Release, find_release
+from spineps_rt.export.download import fetch as fetching
+from spineps_rt.export.download.fetch import fetch
+from spineps_rt.export.download.releases import RELEASES, Release, find_release
 
 from spineps_rt.errors import EngineError, ModelError, OutputError
 from spineps_rt.models import load_model
@@ -325,7 +325,6 @@ def test_without_pytorch_the_download_is_kept_and_used_later(command, server, tm
 def test_a_release_of_spineps_is_exported(command, server, tmp_path):
     pytest.importorskip("torch", reason="PyTorch comes with [export]")
     pytest.importorskip("onnxscript", reason="onnxscript comes with [export]")
-    pytest.importorskip("dynamic_network_architectures", reason="it comes with [export]")
     import spineps_folders  # noqa: PLC0415 (PyTorch)
 
     spineps_folders.write_nnunet(tmp_path / "m")

@@ -226,7 +226,7 @@ class Driver:
 
 def test_the_driver_is_asked_about_the_first_gpu_that_it_shows(monkeypatch):
     driver = Driver()
-    monkeypatch.setattr(gpu, "_driver", lambda: driver)
+    monkeypatch.setattr(gpu, "cuda_driver", lambda: driver)
     assert gpu.cuda_devices() == 1
     assert gpu.compute_capability() == "sm89"
     assert gpu.gpu_and_driver() == ("NVIDIA L4", "12.8")
@@ -235,9 +235,9 @@ def test_the_driver_is_asked_about_the_first_gpu_that_it_shows(monkeypatch):
 
 
 def test_a_process_without_a_context_takes_no_memory(monkeypatch):
-    monkeypatch.setattr(gpu, "_driver", lambda: Driver(context=False))
+    monkeypatch.setattr(gpu, "cuda_driver", lambda: Driver(context=False))
     assert gpu.memory_used() is None
-    monkeypatch.setattr(gpu, "_driver", lambda: None)
+    monkeypatch.setattr(gpu, "cuda_driver", lambda: None)
     assert (gpu.memory_used(), gpu.compute_capability(), gpu.gpu_and_driver()) == (None, None, ("", ""))
 
 

@@ -93,7 +93,7 @@ def test_a_bare_checkout_finds_its_packages(tmp_path):
     script = (
         "import sys; sys.meta_path = [f for f in sys.meta_path if 'ditable' not in repr(f)]; "
         "from benchmarks.checkout import link_checkout; assert link_checkout(); "
-        "import spineps_rt.engines, spineps_rt.export.batched, spineps_rt.diagnostics.selftest as s; "
+        "import spineps_rt.engines, spineps_rt.export.graphs.batched, spineps_rt.diagnostics.selftest as s; "
         "assert s.FOLDER.is_dir()"
     )
     done = subprocess.run(

@@ -10,12 +10,6 @@ from spineps_rt.kernels import components, threads
 MAPS = reference.label_maps()
 
 
-@pytest.fixture(params=[1, 1 << 40], ids=["runs", "voxels"], autouse=True)
-def way(request, monkeypatch):
-    """Runs or voxels one by one, which otherwise the data decide."""
-    monkeypatch.setattr(components, "SHORT", request.param)
-
-
 @pytest.fixture(params=[False, True], ids=["one slab", "a slab a slice"])
 def slabs(request, monkeypatch):
     """Small arrays are never cut; with this they are, so that seams are joined too."""

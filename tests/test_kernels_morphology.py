@@ -5,15 +5,9 @@ import pytest
 import reference
 
 from spineps_rt.errors import ContractError
-from spineps_rt.kernels import components, holes, morphology
+from spineps_rt.kernels import holes, morphology
 
 MAPS = reference.label_maps()
-
-
-@pytest.fixture(params=[1, 1 << 40], ids=["runs", "voxels"])
-def way(request, monkeypatch):
-    """Runs or voxels one by one, which otherwise the data decide."""
-    monkeypatch.setattr(components, "SHORT", request.param)
 
 
 @pytest.mark.parametrize("iterations", [0, 1, 2])
@@ -75,7 +69,7 @@ def hollow():
 
 
 @pytest.mark.parametrize("ids", [None, [2], [4, 2], [2, 4], [5, 200], []])
-def test_fill_holes_in_order(ids, way):
+def test_fill_holes_in_order(ids):
     labels = hollow()
     labels[5, 5, 5] = 9
     found = holes.fill_holes(labels, ids)
@@ -85,7 +79,7 @@ def test_fill_holes_in_order(ids, way):
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_fill_holes_equals_scipy(name, way):
+def test_fill_holes_equals_scipy(name):
     labels = MAPS[name]
     found = holes.fill_holes(labels)
     assert found.dtype == labels.dtype
@@ -93,7 +87,7 @@ def test_fill_holes_equals_scipy(name, way):
 
 
 @pytest.mark.parametrize("full", [0.3, 0.6, 0.8])
-def test_fill_holes_of_noise(full, way):
+def test_fill_holes_of_noise(full):
     mask = np.random.default_rng(8).random((9, 10, 11)) < full
     np.testing.assert_array_equal(holes.fill_holes(mask), reference.fill_holes(mask))
 

@@ -23,6 +23,7 @@ MODELS = ("list", "show", "verify", "import", "fetch", "remove")
 COMMANDS = (
     [],
     *([name] for name in ("run", "phantom", "warmup", "selftest", "bench", "export", "models")),
+    *(["export", name] for name in ("model", "verify", "engine")),
     *(["models", name] for name in MODELS),
 )
 

@@ -1,4 +1,4 @@
-"""A GPU's memory is reckoned exactly, from manifests and a header."""
+"""A GPU's memory is computed exactly, from manifests and a header."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import spineps_rt.engines
 import tiny_models
 
 from spineps_rt.errors import ModelError
-from spineps_rt.models.parts import Cost
+from spineps_rt.models.graphs import Cost
 from spineps_rt.models.resolve import (
     InstanceModel,
     SemanticModel,
@@ -50,7 +50,7 @@ def test_semantic_fields(semantic):
     assert (model.orientation, model.axes, model.axis_order) == (("P", "I", "R"), ("R", "I", "P"), (2, 1, 0))
     assert (model.spacing, model.spacing_range) == ((1.0, 1.0, 2.0), None)
     assert (model.patch, model.step, model.normalisation) == ((8, 16, 16), 0.5, "zscore")
-    assert (model.labels, model.sacrum_ids, model.has_c1) == ({1: 26, 2: 41}, (26,), False)
+    assert (model.labels, model.sacrum_ids) == ({1: 26, 2: 41}, (26,))
     np.testing.assert_array_equal(model.label_table, np.array([0, 26, 41], np.uint8))
     assert model.input.shape == (1, 1, 8, 16, 16)
     assert (
@@ -65,15 +65,18 @@ def test_the_cost_of_a_run_may_be_told(semantic):
     assert load_model(semantic).cost == Cost(7, 5)
 
 
+def test_fields_that_earlier_exports_wrote_are_passed_over(semantic, instance):
+    tiny_models.edit_manifest(semantic, has_c1=True)
+    tiny_models.edit_manifest(instance, corpus_border_threshold=10)
+    assert load_model(semantic).sacrum_ids == (26,)
+    assert load_model(instance).corpus_size_cleaning == 50
+
+
 def test_instance_fields(instance):
     model = load_model(str(instance))
     assert isinstance(model, InstanceModel)
     assert (model.cutout, model.mapping[49], model.mapping[26]) == ((16, 24, 8), 9, 0)
-    assert (model.corpus_size_cleaning, model.corpus_border_threshold, model.vert_size_threshold) == (
-        50,
-        2,
-        50,
-    )
+    assert (model.corpus_size_cleaning, model.vert_size_threshold) == (50, 50)
 
 
 def test_spacing_may_be_a_range(semantic):
@@ -106,7 +109,6 @@ def test_spacing_may_be_a_range(semantic):
         ("labels", {"1": 26, "2": 300}),
         ("labels", {"one": 26}),
         ("sacrum_ids", 26),
-        ("has_c1", 0),
         ("files", {}),
         ("files", {"model.onnx": {"sha256": "00", "bytes": 3}}),
         ("files", {"model.onnx": {"sha256": "0" * 64, "bytes": 3}, "../x": {"sha256": "0" * 64, "bytes": 3}}),

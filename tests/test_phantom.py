@@ -26,6 +26,7 @@ from spineps_rt.phantom import (
 from spineps_rt.volume import reorient
 
 LUMBAR = PhantomOptions(("T12", "L5"), spacing=(1.2, 1.2, 1.2), fov_mm=(150, 0, 100))
+ANISOTROPIC = replace(LUMBAR, spacing=(2, 2.1, 3.5), levels=("L1", "L3"))
 CUBE = np.ones((3, 3, 3), bool)
 
 
@@ -194,11 +195,14 @@ def test_field_of_view_cuts_and_shows_neighbours():
     assert narrow.semantic.shape[2] == 10 and (narrow.tissue != Tissue.AIR).any()
 
 
+@pytest.fixture(scope="module")
+def straight():
+    return make_phantom(ANISOTROPIC, seed=9)
+
+
 @pytest.mark.parametrize("orientation", ["RAS", "LPI", "SAL", "PIR"])
-def test_orientations_show_the_same_world(orientation):
-    options = replace(LUMBAR, spacing=(2, 2.1, 3.5), levels=("L1", "L3"))
-    straight = make_phantom(options, seed=9)
-    turned = make_phantom(replace(options, orientation=tuple(orientation)), seed=9)
+def test_orientations_show_the_same_world(straight, orientation):
+    turned = make_phantom(replace(ANISOTROPIC, orientation=tuple(orientation)), seed=9)
     for name in ("image", "semantic", "instance", "tissue"):
         volume = getattr(turned, name)
         assert nib.aff2axcodes(volume.affine) == tuple(orientation)
@@ -277,7 +281,7 @@ def test_bad_options_are_refused(bad):
 
 
 def test_bad_variants_are_refused():
-    with pytest.raises(ContractError, match="transitional"):
+    with pytest.raises(ContractError, match=r"[Tt]ransitional"):
         Variants(transitional="T14")
     with pytest.raises(ContractError, match="L9"):
         PhantomOptions(variants=Variants(fused=("L9",)))

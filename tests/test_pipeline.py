@@ -192,7 +192,7 @@ def test_every_device_can_be_asked_for(models):
         try:
             Pipeline(models, options=Options(engine=EngineOptions(device))).close()
         except EngineError as error:
-            assert device in ("cuda", "onnx-tensorrt", "tensorrt", "tensorrt-rtx"), error
+            assert device not in ("auto", "cpu", "onnx"), error
     with pytest.raises(EngineError, match="quantum"):
         Pipeline(models, options=Options(engine=EngineOptions("quantum")))
 

@@ -6,7 +6,6 @@ import pytest
 
 pytest.importorskip("torch", reason="PyTorch comes with [export]")
 pytest.importorskip("onnx", reason="onnx comes with [export]")
-pytest.importorskip("dynamic_network_architectures", reason="it comes with [export]")
 
 from benchmarks import prediction
 

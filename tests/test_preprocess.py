@@ -4,7 +4,7 @@ import pytest
 from scipy.ndimage import affine_transform
 
 from spineps_rt.errors import EmptyImageError
-from spineps_rt.options import N4Options, PreprocessOptions
+from spineps_rt.options import PreprocessOptions
 from spineps_rt.stages.n4.bias_field import correct_bias_field
 from spineps_rt.stages.preprocess import preprocess, round_whole
 from spineps_rt.volume import Volume, rescale
@@ -124,6 +124,6 @@ def test_of_whole_numbers_what_the_correction_puts_behind_the_point_is_cut_off()
     np.testing.assert_array_equal(whole, np.trunc(preprocess(volume(values), options).array))
 
 
-def test_options_of_the_bias_correction_reach_it():
-    with pytest.raises(EmptyImageError, match="no voxel reaches 5000"):
-        inside(shaded(), bias_field=True, n4=N4Options(threshold=5000))
+def test_an_image_too_dark_for_the_bias_correction_is_refused():
+    with pytest.raises(EmptyImageError, match="No voxel reaches 60"):
+        inside(shaded() / 100, bias_field=True)

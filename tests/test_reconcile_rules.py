@@ -42,7 +42,6 @@ def test_spineps_s_way_differs_from_the_defaults_in_the_rules_alone():
         "discs_above_first_body",
         "keep_contested_endplates",
     }
-    assert not AS_SPINEPS.reconcile.grow_from_bone_only
 
 
 @pytest.mark.parametrize(
@@ -126,13 +125,12 @@ def test_plates_between_two_vertebrae_equal_their_slow_twin(seed):
     assert len({52, 53, 62} & set(np.unique(result))) == 3
 
 
-@pytest.mark.parametrize("only", [False, True])
-def test_growth_from_outside_bone(only):
+def test_the_lowest_instance_grows_from_outside_bone_in_the_first_round():
     semantic, instances = np.zeros((1, 8, 1), np.uint8), np.zeros((1, 8, 1), np.uint16)
     semantic[0, :, 0] = [100, 49, 49, 49, 49, 49, 49, 49]
     instances[0, :, 0] = [3, 0, 0, 0, 0, 0, 0, 7]  # 3 lies on a disc
-    _, grown, _ = unassigned_bone.assign(semantic, instances, from_bone_only=only)
-    assert grown[0, :, 0].tolist() == [0, *([7] * 7 if only else [3, 3, 3, 3, 7, 7, 7])]
+    _, grown, _ = unassigned_bone.assign(semantic, instances)
+    assert grown[0, :, 0].tolist() == [0, 3, 3, 3, 3, 7, 7, 7]
 
 
 def tall_column(n: int, *, without: tuple[int, ...] = ()):

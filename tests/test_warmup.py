@@ -1,7 +1,8 @@
-"""After a warm-up nothing is left to compile."""
+"""A warm-up compiles and loads what a scan needs; it comes first, and its kernels serve all other tests."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,22 +13,33 @@ import pytest
 
 from spineps_rt.phantom import PhantomOptions, make_phantom
 
-COUNT = """
+KERNELS = """
+import gc
+import json
 import sys
 import numba.core.dispatcher as dispatcher
-import gc
-from spineps_rt.pipeline import Pipeline
-from spineps_rt.io.naming import output_paths
-from spineps_rt.report.write import write_outputs
-from pathlib import Path
+from spineps_rt.cli.main import main
 
-with Pipeline() as pipeline:
-    for name in sys.argv[1:]:
-        write_outputs(pipeline.run(name), output_paths(Path(name)))
-kernels = [k for k in gc.get_objects() if isinstance(k, dispatcher.Dispatcher)]
-missed = {k.py_func.__qualname__: sum(k.stats.cache_misses.values()) for k in kernels}
-print(sum(k.stats.cache_hits != {} for k in kernels), {k: n for k, n in missed.items() if n})
+try:
+    main()
+except SystemExit as left:
+    assert not left.code, left.code
+kernels = [k for k in gc.get_objects() if isinstance(k, dispatcher.Dispatcher) and k.signatures]
+print(json.dumps({
+    "used": {f"{k.py_func.__module__} {k.__name__}": list(map(str, k.signatures)) for k in kernels},
+    "compiled": [k.py_func.__qualname__ for k in kernels if sum(k.stats.cache_misses.values())],
+}))
 """
+
+
+def kernels_of(*words):
+    """Run the command in a new process; answers its lines, its kernels' signatures, and which it compiled."""
+    done = subprocess.run(
+        [sys.executable, "-c", KERNELS, *map(str, words)], capture_output=True, text=True, check=True
+    )
+    *lines, last = done.stdout.splitlines()
+    found = json.loads(last)
+    return lines, found["used"], found["compiled"]
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
@@ -40,13 +52,11 @@ def test_first_scan_after_warmup_compiles_nothing(tmp_path):
     turned = turned.as_reoriented(nib.orientations.axcodes2ornt(("R", "A", "S")))
     scan = tmp_path / "sub-x_T2w.nii.gz"
     nib.save(turned, scan)
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
-    command = [sys.executable, "-m", "spineps_rt", "warmup"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1].startswith("ready")
-    found = subprocess.run(
-        [sys.executable, "-c", COUNT, scan], env=environment, capture_output=True, text=True, check=True
-    )
-    used, missed = found.stdout.strip().split(" ", 1)
-    assert int(used) > 10
-    assert missed == "{}"
+    lines, warm, _ = kernels_of("warmup")
+    assert lines[-1].startswith("ready")
+    _, used, compiled = kernels_of("run", scan)
+    assert len(used) > 10
+    # whatever lay on disk before, the warm-up loads or compiles every kernel that the scan takes
+    lacking = {name: set(kinds) - set(warm.get(name, ())) for name, kinds in used.items()}
+    assert {name: kinds for name, kinds in lacking.items() if kinds} == {}
+    assert compiled == []

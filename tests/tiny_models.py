@@ -79,7 +79,6 @@ def write_semantic(
         "output": {"name": "logits", "dtype": "float32", "shape": shapes["logits"]},
         "labels": {str(k): v for k, v in table.items()},
         "sacrum_ids": [26],
-        "has_c1": False,
     }
     ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
     return _write(
@@ -181,7 +180,6 @@ def _instance_fields(
         "output": {"name": "classes", "dtype": "uint8", "shape": [1, *network_shape]},
         "mapping": {str(k): v for k, v in MAPPING.items()},
         "corpus_size_cleaning": 50,
-        "corpus_border_threshold": 2,
         "vert_size_threshold": 50,
     }
 

@@ -130,14 +130,14 @@ class TensorRtRun(DeviceRun):
     """An execution context of TensorRT, which is its engine's to keep."""
 
     def __init__(
-        self, context: Any, ends: Ends, *, complaints: Callable[[], str], buffers: Buffers | None = None
+        self, context: Any, ends: Ends, *, error_text: Callable[[], str], buffers: Buffers | None = None
     ) -> None:
         """Bind the context to buffers.
 
         Args:
             context: An IExecutionContext whose memory is its user's to manage, or its own.
             ends: The engine's input and output.
-            complaints: Says what the library has against it.
+            error_text: Says what the library has against it.
             buffers: Of these ends, if they are there already.
 
         Raises:
@@ -145,11 +145,11 @@ class TensorRtRun(DeviceRun):
             Exception: The GPU has too little memory.
         """
         super().__init__(buffers or Buffers(ends))
-        self._context, self._complaints = context, complaints
+        self._context, self._error_text = context, error_text
         self._scratch = int(context.engine.device_memory_size_v2)
         for spec, buffer in zip(ends, (self.input, self.output)):
             if not context.set_tensor_address(spec.name, address(buffer)):
-                raise RuntimeError(f"the buffer of {spec.name} is refused: {complaints()}")
+                raise RuntimeError(f"the buffer of {spec.name} is refused: {error_text()}")
 
     def launch(self) -> None:
         """Put one run on the stream."""
@@ -158,16 +158,16 @@ class TensorRtRun(DeviceRun):
                 self._context.set_device_memory(SCRATCH.address(self._scratch), self._scratch)
             started = self._context.execute_async_v3(int(self.stream))
         if not started:
-            raise RuntimeError(f"the network could not be started: {self._complaints()}")
+            raise RuntimeError(f"the network could not be started: {self._error_text()}")
 
 
-def tensorrt_context(engine: Any, config: Any, *, complaints: Callable[[], str]) -> Any:
+def tensorrt_context(engine: Any, config: Any, *, error_text: Callable[[], str]) -> Any:
     """Make the execution context of an engine; TensorRT-RTX compiles its kernels here.
 
     Args:
         engine: An ICudaEngine.
         config: An IRuntimeConfig, or an allocation strategy.
-        complaints: Says what the library has against it.
+        error_text: Says what the library has against it.
 
     Raises:
         MemoryError: The library says that the GPU has too little memory.
@@ -175,7 +175,7 @@ def tensorrt_context(engine: Any, config: Any, *, complaints: Callable[[], str])
     """
     context = engine.create_execution_context(config)
     if context is None:
-        said = complaints()
+        said = error_text()
         raise (MemoryError if lacks_memory(said) else RuntimeError)(f"no execution context: {said}")
     return context
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
-import sys
 from typing import Any
+
+from spineps_rt.machine import cuda_driver
 
 _LOG = logging.getLogger(__name__)
 _MAJOR, _MINOR = 75, 76
@@ -31,7 +32,7 @@ def cuda_devices() -> int:
         0 where there is no driver. Asked first, because ONNX Runtime prints its own errors when a GPU
         provider is tried in vain.
     """
-    driver, count = _driver(), ctypes.c_int(0)
+    driver, count = cuda_driver(), ctypes.c_int(0)
     if driver is None or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
         return 0
     return count.value
@@ -43,7 +44,7 @@ def compute_capability() -> str | None:
     Returns:
         For instance ``sm86``; None where there is no GPU.
     """
-    driver, number = _driver(), ctypes.c_int(0)
+    driver, number = cuda_driver(), ctypes.c_int(0)
     name = "sm"
     for attribute in (_MAJOR, _MINOR):
         if driver is None or driver.cuDeviceGetAttribute(ctypes.byref(number), attribute, _first(driver)):
@@ -58,7 +59,7 @@ def gpu_and_driver() -> tuple[str, str]:
     Returns:
         For instance ``("NVIDIA L4", "13.0")``; empty texts where the driver does not tell.
     """
-    driver, number, name = _driver(), ctypes.c_int(0), ctypes.create_string_buffer(_NAME_BYTES)
+    driver, number, name = cuda_driver(), ctypes.c_int(0), ctypes.create_string_buffer(_NAME_BYTES)
     if driver is None or driver.cuDeviceGetName(name, _NAME_BYTES, _first(driver)):
         return "", ""
     if driver.cuDriverGetVersion(ctypes.byref(number)):
@@ -73,7 +74,7 @@ def memory_used() -> int | None:
     Returns:
         Bytes; None where this process has no context on it, and so takes none of it.
     """
-    driver = _driver()
+    driver = cuda_driver()
     device = None if driver is None else _first(driver)
     flags, active = ctypes.c_uint(0), ctypes.c_int(0)
     if driver is None or driver.cuDevicePrimaryCtxGetState(device, ctypes.byref(flags), ctypes.byref(active)):
@@ -161,11 +162,3 @@ def _first(driver: Any) -> int:
     device = ctypes.c_int(0)
     driver.cuDeviceGet(ctypes.byref(device), 0)
     return device.value
-
-
-def _driver() -> Any:
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return None
-    return driver if driver.cuInit(0) == 0 else None

@@ -31,8 +31,9 @@ _CUDA_OPTIONS = {
     "arena_extend_strategy": "kSameAsRequested",  # else the arena doubles, which small cards have no room for
 }
 _HOW = {
-    CUDA: "pip install 'spineps-rt[gpu13]' (driver 580 or newer) or 'spineps-rt[gpu12]'",
-    TENSORRT: "pip install 'onnxruntime-gpu[cuda,cudnn]', and TensorRT of the major version that it loads",
+    CUDA: "pip install 'spineps-rt[gpu13]', or [gpu12] for a driver of CUDA 12, in an environment without "
+    "onnxruntime, whose files onnxruntime-gpu replaces.",
+    TENSORRT: "pip install 'spineps-rt[gpu12]' 'tensorrt-cu12<11'; no ONNX Runtime reads TensorRT 11 yet.",
 }
 
 
@@ -55,7 +56,8 @@ class OnnxEngine(Engine):
             onnxruntime = import_onnxruntime()
         except ImportError as error:
             raise UnavailableError(
-                f"ONNX Runtime cannot be imported ({error}): pip install onnxruntime"
+                f"ONNX Runtime cannot be imported ({error}): pip install 'spineps-rt[onnx]', or [gpu13] or "
+                "[gpu12] on an NVIDIA GPU."
             ) from error
         self._wanted, self._version = provider, onnxruntime.__version__
         self._bindable = False

@@ -24,7 +24,7 @@ from spineps_rt.backends.engine_cache import (
     require_private,
 )
 from spineps_rt.errors import EngineError, OutputError
-from spineps_rt.io.streams import write_together
+from spineps_rt.io.atomic import write_together
 
 _LOG = logging.getLogger(__name__)
 

@@ -72,7 +72,7 @@ class TensorRtEngine(Engine):
         if self._engine is None:
             raise EngineError(
                 f"{key.library} {self._library.version} refuses the engine {key.name}: "
-                f"{self._library.complaints()}. Build it again: {key.command(model.folder)}"
+                f"{self._library.error_text()}. Build it again: {key.command(model.folder)}"
             )
         self._key = runtime_key(key, gpu_and_driver())
         self._kept = read_runtime_cache(self._key)
@@ -95,13 +95,13 @@ class TensorRtEngine(Engine):
 
     def _between_buffers(self, shared: Buffers | None = None) -> TensorRtRun:
         """The network between buffers of the GPU; made when first asked for."""
-        complaints = self._library.complaints
+        error_text = self._library.error_text
         if self._context is None:
             self._config, self._cache = context_config(self._engine, self._library.module, self._kept)
-            self._context = tensorrt_context(self._engine, self._config, complaints=complaints)
+            self._context = tensorrt_context(self._engine, self._config, error_text=error_text)
         if self._device is None:
             ends = (self.model.input, self.model.output)
-            self._device = TensorRtRun(self._context, ends, complaints=complaints, buffers=shared)
+            self._device = TensorRtRun(self._context, ends, error_text=error_text, buffers=shared)
         return self._device
 
     def device_buffers(self, shared: Buffers | None = None) -> TensorRtRun | None:
@@ -172,7 +172,8 @@ def find_plan(model: M, library: Library, target: str) -> tuple[M, EngineKey, by
         UnavailableError: There is none.
         EngineError: The one that fits closest is refused; no other is tried.
     """
-    half = [select_variant(model, HALF)] if not model.variant and HALF in model.variants else []
+    fit = not model.variant and HALF in model.variants and model.variants[HALF].vouched(library.name)
+    half = [select_variant(model, HALF)] if fit else []
     absent: list[UnavailableError] = []
     for one in (*half, model):
         for key in _fitting(engine_key(one, library, target)):

@@ -194,7 +194,7 @@ def _finalise(total: Any, classes: Any, low: tuple[int, ...], high: tuple[int, .
 
 
 def classify(logits: Any, stride: int, classes: Any, *, stream: Any = 0) -> None:
-    """Write the class of every so-manieth voxel of a tile, as ``logits[:, ::s, ::s, ::s].argmax(0)``.
+    """Write the class of every ``s``-th voxel of a tile, as ``logits[:, ::s, ::s, ::s].argmax(0)``.
 
     Args:
         logits: Float (1, classes, p0, p1, p2).
