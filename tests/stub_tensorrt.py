@@ -28,6 +28,11 @@ class Strategy(Enum):
     USER_MANAGED = 2
 
 
+class Graphs(Enum):
+    DISABLED = 0
+    WHOLE_GRAPH_CAPTURE = 1
+
+
 class Mode(Enum):
     INPUT = 0
     OUTPUT = 1
@@ -40,6 +45,7 @@ class Log:
         self.contexts, self.compiled, self.runs, self.blocks = 0, 0, 0, set()
         self.fail_with = ""
         self.refuse = ()
+        self.graphs = Graphs.DISABLED
 
 
 class IRuntimeCache:
@@ -59,6 +65,7 @@ class IRuntimeCache:
 class IRuntimeConfig:
     def __init__(self, log):
         self._log, self.cache, self.strategy = log, None, Strategy.STATIC
+        self.cuda_graph_strategy = Graphs.DISABLED
 
     def set_execution_context_allocation_strategy(self, strategy):
         self.strategy = strategy
@@ -106,6 +113,7 @@ class ICudaEngine:
             self._logger.messages.append(("ERROR", self._log.fail_with))
             return None
         self._log.contexts += 1
+        self._log.graphs = config.cuda_graph_strategy
         if not config.cache.kernels:
             self._log.compiled += 1
             config.cache.kernels = b"kernels of a network"
@@ -163,6 +171,7 @@ def library(log: Log) -> Library:
         Runtime=type("Runtime", (Runtime,), {"log": log}),
         TensorIOMode=Mode,
         ExecutionContextAllocationStrategy=Strategy,
+        CudaGraphStrategy=Graphs,
     )
     return Library("tensorrt-rtx", module, SimpleNamespace(messages=deque()))
 
@@ -177,5 +186,9 @@ def unknown_names() -> list[str]:
     for stub in (IRuntimeCache, IRuntimeConfig, ICudaEngine, IExecutionContext, Runtime):
         public = [name for name in vars(stub) if not name.startswith("_")]
         lacking += [f"{stub.__name__}.{n}" for n in public if not hasattr(getattr(real, stub.__name__), n)]
-    strategies = real.ExecutionContextAllocationStrategy.__members__
-    return lacking + [strategy.name for strategy in Strategy if strategy.name not in strategies]
+    for ours, theirs in (
+        (Strategy, real.ExecutionContextAllocationStrategy),
+        (Graphs, real.CudaGraphStrategy),
+    ):
+        lacking += [one.name for one in ours if one.name not in theirs.__members__]
+    return lacking + [n for n in ("cuda_graph_strategy",) if not hasattr(real.IRuntimeConfig, n)]

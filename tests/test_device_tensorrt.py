@@ -15,7 +15,7 @@ import tiny_models
 from spineps_rt.backends import device_buffers, engine_cache, open_engine, tensorrt
 from spineps_rt.backends.folds import FoldsEngine, each_fold
 from spineps_rt.backends.gpu import cuda_devices
-from spineps_rt.backends.runtime_cache import runtime_key, write_runtime_cache
+from spineps_rt.backends.runtime_cache import GRAPHS_VARIABLE, runtime_key, write_runtime_cache
 from spineps_rt.backends.tensorrt import TensorRtEngine, engine_key
 from spineps_rt.errors import EngineError
 from spineps_rt.inference.instance import InstanceNetwork
@@ -104,6 +104,16 @@ def test_scans_share_one_context_and_equal_the_host(model, log):
             assert engine._device is None  # buffers and scratch are given back
             assert device_buffers.SCRATCH._block is None
     assert (log.contexts, log.compiled) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"), [("", "DISABLED"), ("0", "DISABLED"), ("1", "WHOLE_GRAPH_CAPTURE")]
+)
+def test_graphs_are_recorded_only_where_asked_for(model, log, monkeypatch, said, taken):
+    monkeypatch.setenv(GRAPHS_VARIABLE, said)
+    with open_engine(model, device="tensorrt-rtx") as engine:
+        engine.device_buffers()
+    assert log.graphs.name == taken
 
 
 def test_compiled_kernels_are_kept_for_the_next_process(model, log):

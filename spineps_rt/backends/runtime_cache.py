@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from spineps_rt.backends.engine_cache import (
 from spineps_rt.errors import EngineError, OutputError
 from spineps_rt.io.atomic import write_together
 
+GRAPHS_VARIABLE = "SPINEPS_RT_CUDA_GRAPHS"
+"""Environment variable: ``1`` lets TensorRT-RTX record a network's launches as a CUDA graph. Off, as long as
+nobody has measured it."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -113,6 +117,8 @@ def context_config(engine: Any, trt: Any, kept: bytes) -> tuple[Any, Any]:
         return strategy, None
     config = engine.create_runtime_config()
     config.set_execution_context_allocation_strategy(strategy)
+    if os.environ.get(GRAPHS_VARIABLE) == "1" and hasattr(trt, "CudaGraphStrategy"):
+        config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
     if not hasattr(config, "create_runtime_cache"):
         return config, None
     cache = config.create_runtime_cache()
