@@ -15,6 +15,7 @@ import tiny_models
 from numba import cuda as simulator
 
 import spineps_rt.kernels
+from benchmarks.checkout import ROOT
 from spineps_rt.backends import gpu, open_engine
 from spineps_rt.backends import onnxruntime as onnx_backend
 from spineps_rt.models import load_model
@@ -268,6 +269,8 @@ def test_every_module_is_imported_where_unix_s_modules_are_missing():
     """As on Windows, which has none of these."""
     script = """
 import importlib, pkgutil, sys
+from benchmarks.checkout import link_checkout
+link_checkout()
 for name in ("resource", "fcntl", "pwd", "grp", "termios", "posix_ipc"):
     sys.modules[name] = None
 import spineps_rt
@@ -278,7 +281,7 @@ from spineps_rt.timing import peak_bytes
 assert peak_bytes() == 0
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], env={**_environment(), "NUMBA_ENABLE_CUDASIM": "1"},
+        [sys.executable, "-c", script], env={**_environment(), "NUMBA_ENABLE_CUDASIM": "1"}, cwd=ROOT,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
