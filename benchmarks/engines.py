@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-from spineps_rt.export.checks.agreement import compare
-from spineps_rt.export.checks.tiles import phantom_tile
-from spineps_rt.export.engines.tensorrt import Built, build_engine
-from spineps_rt.export.engines.turing import heads_as_sums
-from spineps_rt.export.graphs.graph import load_graph
-from spineps_rt.export.graphs.half import to_half
 
 from benchmarks.figures import circumstances, output, save
 from spineps_rt.backends.telemetry import import_onnxruntime
 from spineps_rt.backends.tensorrt import FULL, HALF
 from spineps_rt.backends.tensorrt_library import load_library
 from spineps_rt.errors import EngineError
+from spineps_rt.export.checks.agreement import compare
+from spineps_rt.export.checks.tiles import phantom_tile
+from spineps_rt.export.engines.tensorrt import Built, build_engine
+from spineps_rt.export.engines.turing import heads_as_sums
+from spineps_rt.export.graphs.graph import load_graph
+from spineps_rt.export.graphs.half import to_half
 from spineps_rt.models import embedded_models, select_variant
 from spineps_rt.models.resolve import Model, read_graph
 

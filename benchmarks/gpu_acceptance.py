@@ -207,7 +207,7 @@ def _in_this_process(name: str, out: Path) -> int:
         found = _answer("passed", figures=run())
     except skipped as error:
         found = _answer("skipped", str(error))
-    except BaseException as error:  # an interrupt or sys.exit in a step is its failure, not ours
+    except BaseException as error:  # noqa: BLE001 (an interrupt or sys.exit in a step is its failure)
         reason = f"{type(error).__name__}: {error}".strip()
         found = _answer("failed", reason[:500], log=traceback.format_exc()[-4000:])
     _write(out, found)

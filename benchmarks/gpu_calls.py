@@ -98,6 +98,11 @@ class Recorder:
         return lambda *_, **__: self._counts.add(kind)
 
 
+def int_of_a_stream(_stream: Any) -> int:
+    """A handle, which the simulator's stream lacks."""
+    return 1
+
+
 @contextmanager
 def counted(counts: Counts) -> Iterator[None]:
     """Count what the package asks of numba."""
@@ -121,7 +126,7 @@ def counted(counts: Counts) -> Iterator[None]:
     with ExitStack() as entered:
         for where, what in replaced.items():
             entered.enter_context(mock.patch.object(*where, what))
-        entered.enter_context(mock.patch.object(cuda.stream, "__int__", lambda _: 1, create=True))
+        entered.enter_context(mock.patch.object(cuda.stream, "__int__", int_of_a_stream, create=True))
         yield
 
 
@@ -189,7 +194,7 @@ def count() -> dict[str, dict[str, Any]]:
     models, found = resolve_models(None), {}
     for name, make in (("tensorrt", tensorrt_engine), ("onnxruntime", onnx_engine)):
         counts = Counts()
-        with counted(counts), mock.patch.object(tensorrt, "kernels_compile", lambda: True):
+        with counted(counts), mock.patch.object(tensorrt, "kernels_compile", return_value=True):
             engines = make(models.semantic, counts), make(models.instance, counts)
             for _ in range(SCANS):
                 before = counts.calls.copy(), counts.bytes.copy()

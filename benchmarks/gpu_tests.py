@@ -12,7 +12,7 @@ def main() -> int:
     link_checkout()
     import pytest  # noqa: PLC0415 (not every machine has it)
 
-    files = [str(ROOT / "tests" / name) for name in sys.argv[1:]]
+    files = [str(path) for name in sys.argv[1:] for path in (ROOT / "tests").rglob(name)]
     return int(pytest.main(["--noconftest", "-q", "-ra", "-p", "no:cacheprovider", *files]))
 
 

@@ -22,13 +22,13 @@ import onnx
 import openvino
 import openvino.opset13 as operators
 import torch
+
+from benchmarks.figures import RESULTS, circumstances, load, save
+from spineps_rt.backends import Engine, open_engine
 from spineps_rt.export.checkpoints.instance_unet import InstanceUnet, LabelsToClasses
 from spineps_rt.export.checkpoints.plans import build_semantic
 from spineps_rt.export.checks.agreement import compare
 from spineps_rt.export.checks.tiles import phantom_tile
-
-from benchmarks.figures import RESULTS, circumstances, load, save
-from spineps_rt.backends import Engine, open_engine
 from spineps_rt.inference.instance import InstanceNetwork
 from spineps_rt.inference.predictors import Predictors
 from spineps_rt.inference.semantic import SemanticNetwork
@@ -120,7 +120,7 @@ def _product(precision: str) -> Callable[[np.ndarray], np.ndarray]:
     """A large matrix product, the nearest thing to the processor's peak."""
     matrix = np.random.default_rng(0).random((SIDE, SIDE), np.float32)
     given = operators.parameter([SIDE, SIDE], np.float32)
-    product = operators.matmul(given, operators.constant(matrix), False, False)
+    product = operators.matmul(given, operators.constant(matrix), transpose_a=False, transpose_b=False)
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
     request = (
         openvino.Core()

@@ -14,13 +14,13 @@ from typing import Any
 
 import click
 import onnx
+
+from benchmarks.figures import circumstances, output, save
+from spineps_rt.errors import EngineError, ModelError
 from spineps_rt.export.folder import read_folder
 from spineps_rt.export.graphs.graph import fold, load_graph
 from spineps_rt.export.model import export
 from spineps_rt.export.variants import Wanted
-
-from benchmarks.figures import circumstances, output, save
-from spineps_rt.errors import EngineError, ModelError
 from spineps_rt.models import default_models
 from spineps_rt.models.manifest import GRAPH, Model
 

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+
+from spineps_rt._version import __version__
+from spineps_rt.errors import ModelError
 from spineps_rt.export.checkpoints.config import read_config
 from spineps_rt.export.checkpoints.imported import Imported
 from spineps_rt.export.checkpoints.lightning import read_lightning
@@ -18,9 +21,6 @@ from spineps_rt.export.checks.tiles import phantom_tile
 from spineps_rt.export.checks.verify import engines_here
 from spineps_rt.export.folder import write_model
 from spineps_rt.export.graphs.trace import first_layer, to_onnx
-
-from spineps_rt._version import __version__
-from spineps_rt.errors import ModelError
 from spineps_rt.io.streams import file_sha256
 from spineps_rt.models import load_model
 from spineps_rt.models.install import CONFIG

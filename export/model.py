@@ -5,12 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from spineps_rt.backends.openvino import BF16, require_bfloat16
+from spineps_rt.errors import ModelError, OutputExistsError
 from spineps_rt.export.extra import export_extra
 from spineps_rt.export.folder import read_folder, write_folder
 from spineps_rt.export.variants import Wanted, add_variants
-
-from spineps_rt.backends.openvino import BF16, require_bfloat16
-from spineps_rt.errors import ModelError, OutputExistsError
 from spineps_rt.models import embedded_models, load_model
 from spineps_rt.models.manifest import MANIFEST, Model
 from spineps_rt.models.resolve import read_file, select_variant

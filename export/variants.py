@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+
+from spineps_rt.backends.folds import each_fold
+from spineps_rt.backends.openvino import BF16
+from spineps_rt.errors import ModelError
 from spineps_rt.export.checks.agreement import SAME_DICE, Agreement, worst
 from spineps_rt.export.checks.session import run_graph
 from spineps_rt.export.checks.tiles import tiles_of
@@ -19,10 +23,6 @@ from spineps_rt.export.graphs.emulated import emulated
 from spineps_rt.export.graphs.graph import check_graph, fold, load_graph
 from spineps_rt.export.graphs.half import LARGEST, half_values, to_half, watched
 from spineps_rt.export.graphs.int8 import to_int8
-
-from spineps_rt.backends.folds import each_fold
-from spineps_rt.backends.openvino import BF16
-from spineps_rt.errors import ModelError
 from spineps_rt.models import load_model, select_variant
 from spineps_rt.models.resolve import read_graph
 

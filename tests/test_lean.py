@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+
 import tiny_scan
 
 HEAVY = ("torch", "numba", "onnxruntime", "openvino", "nibabel", "numpy", "PIL", "scipy")

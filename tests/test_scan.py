@@ -7,8 +7,8 @@ import hashlib
 
 import numpy as np
 import pytest
-import tiny_scan
 
+import tiny_scan
 from spineps_rt.errors import EmptyImageError, NotFiniteError
 from spineps_rt.io import nifti
 from spineps_rt.scan import read_scan

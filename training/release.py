@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 import torch
+
 from spineps_rt.export.checkpoints.instance_unet import InstanceUnet, LabelsToClasses
 from spineps_rt.export.checkpoints.plans import build_semantic
 from spineps_rt.export.folder import write_model
 from spineps_rt.export.graphs.trace import first_layer, to_onnx
-
 from spineps_rt.labels import SEMANTIC_CLASSES
 from training import cutouts, folders, plans
 

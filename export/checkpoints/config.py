@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from spineps_rt.export.checkpoints.source import read_json
-
 from spineps_rt.errors import ModelError
+from spineps_rt.export.checkpoints.source import read_json
 from spineps_rt.labels import VERTEBRA_IDS
 from spineps_rt.models.fields import Fields, is_list, is_size
 

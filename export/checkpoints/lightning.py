@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+
+from spineps_rt.errors import ModelError
 from spineps_rt.export.checkpoints.config import Config
 from spineps_rt.export.checkpoints.imported import Imported
 from spineps_rt.export.checkpoints.instance_unet import InstanceUnet, LabelsToClasses
 from spineps_rt.export.checkpoints.safe import load_checkpoint
 from spineps_rt.export.checkpoints.source import find
 from spineps_rt.export.checkpoints.weights import load_exactly
-
-from spineps_rt.errors import ModelError
 
 PATTERN = "*weights*.ckpt"
 """As SPINEPS 2.1.3 looks for it."""

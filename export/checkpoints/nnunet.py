@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+
+from spineps_rt.errors import ModelError
 from spineps_rt.export.checkpoints.config import Config
 from spineps_rt.export.checkpoints.imported import Imported
 from spineps_rt.export.checkpoints.plans import build_semantic, resolved_configuration
 from spineps_rt.export.checkpoints.safe import load_checkpoint
 from spineps_rt.export.checkpoints.source import find, read_json
 from spineps_rt.export.checkpoints.weights import load_exactly
-from torch import nn
-
-from spineps_rt.errors import ModelError
 
 FILES = ("checkpoint_final.pth", "checkpoint_best.pth")
 """As SPINEPS 2.1.3: the first that every fold has."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from spineps_rt.export.checkpoints.unet import PlainConvUNet, ResidualEncoderUNet
 from torch import nn
 
 from spineps_rt.errors import ModelError
+from spineps_rt.export.checkpoints.unet import PlainConvUNet, ResidualEncoderUNet
 
 
 def build_semantic(

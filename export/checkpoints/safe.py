@@ -86,7 +86,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             check_archive(path)
         content = _weights_only(path)
         if content is None:
-            content = _with_stand_ins(path, packed)
+            content = _with_stand_ins(path, packed=packed)
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror or error}). Copy it again.") from error
     if not isinstance(content, dict):
@@ -105,11 +105,11 @@ def _weights_only(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception:  # damaged or merely more than weights: the second reader tells
+    except Exception:  # noqa: BLE001 (damaged or merely more than weights: the second reader tells)
         return None
 
 
-def _with_stand_ins(path: Path, packed: bool) -> Any:
+def _with_stand_ins(path: Path, *, packed: bool) -> Any:
     if not packed:
         raise ModelError(
             f"{path} is damaged, or of the format before PyTorch 1.6 with more than weights in it. Save it "

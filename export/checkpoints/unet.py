@@ -2,7 +2,8 @@
 
 They are those of the package dynamic-network-architectures 0.4 (Isensee et al., Apache-2.0), which nnU-Net
 trains with, less what no plan of nnU-Net asks for. That package brings torchvision and timm; this needs
-PyTorch alone. ``tests/test_export_unet.py`` proves names and answers equal where the package is installed.
+PyTorch alone.
+``tests/export/test_export_unet.py`` proves names and answers equal where the package is installed.
 """
 
 from __future__ import annotations

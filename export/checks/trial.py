@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from spineps_rt.export.checks.agreement import SAME_DICE, Agreement, compare
 
 from spineps_rt.backends import open_engine
 from spineps_rt.errors import EngineError, ModelError, NotFiniteError
+from spineps_rt.export.checks.agreement import SAME_DICE, Agreement, compare
 from spineps_rt.models import load_model
 from spineps_rt.models.graphs import GPU, GPU_ENGINES
 from spineps_rt.models.manifest import Model

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from spineps_rt.export.checks.agreement import Agreement, compare
-from spineps_rt.export.checks.tiles import tiles_of
-from spineps_rt.export.checks.trial import DEVICES
-from spineps_rt.export.graphs.flops import count_flops
-from spineps_rt.export.graphs.graph import load_graph
 
 from spineps_rt.backends import open_engine
 from spineps_rt.backends.base import Engine
 from spineps_rt.backends.folds import each_fold
 from spineps_rt.errors import EngineError
+from spineps_rt.export.checks.agreement import Agreement, compare
+from spineps_rt.export.checks.tiles import tiles_of
+from spineps_rt.export.checks.trial import DEVICES
+from spineps_rt.export.graphs.flops import count_flops
+from spineps_rt.export.graphs.graph import load_graph
 from spineps_rt.models import load_model, select_variant
 from spineps_rt.models.graphs import ENGINES
 from spineps_rt.models.manifest import Model

@@ -14,10 +14,9 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from spineps_rt.errors import ModelError
 from spineps_rt.export.download.known import check_known, is_known
 from spineps_rt.export.download.releases import Release
-
-from spineps_rt.errors import ModelError
 from spineps_rt.io.atomic import atomic_write, output_errors, prepare_folder
 from spineps_rt.models.archive import check_content
 

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spineps_rt.export.engines.tensorrt import BuildOptions, NoFloat32Error, build_engine, targets
-
 from spineps_rt._version import __version__
 from spineps_rt.backends.engine_cache import (
     EngineKey,
@@ -22,6 +20,7 @@ from spineps_rt.backends.folds import each_fold
 from spineps_rt.backends.tensorrt import FULL, HALF, compatible_version, engine_key
 from spineps_rt.backends.tensorrt_library import Library, load_library
 from spineps_rt.errors import EngineError, ModelError
+from spineps_rt.export.engines.tensorrt import BuildOptions, NoFloat32Error, build_engine, targets
 from spineps_rt.io.atomic import write_together
 from spineps_rt.models.manifest import Model
 from spineps_rt.models.resolve import read_graph

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from spineps_rt.export.engines.layers import layer_report
-
 from spineps_rt.backends.base import UnavailableError
 from spineps_rt.backends.gpu import compute_capability
 from spineps_rt.backends.tensorrt import AMPERE_PLUS, DTYPES
 from spineps_rt.backends.tensorrt_library import Library
 from spineps_rt.errors import EngineError, ModelError
+from spineps_rt.export.engines.layers import layer_report
 
 _PRECISIONS = {"HALF": "fp16", "BF16": "bf16", "FLOAT": "fp32"}
 """TensorRT's name of a product's type -> precision; the first that a graph has names it."""

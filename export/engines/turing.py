@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+
 from spineps_rt.export.graphs.graph import load_graph, replace_nodes, retyped
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx
 from onnx import numpy_helper
+
 from spineps_rt.export.graphs.graph import fold, replace_nodes, retyped
 
 

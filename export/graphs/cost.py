@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import onnx
+
 from spineps_rt.export.graphs.flops import count_flops
 from spineps_rt.export.graphs.graph import retyped
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
 from spineps_rt.export.graphs.graph import replace_nodes, retyped, value_types
 
 _SPLIT = np.float32(2**13 + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import onnx
+
 from spineps_rt.export.graphs.graph import retyped
 
 

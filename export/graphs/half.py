@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from spineps_rt.export.graphs.graph import fold, replace_nodes, retyped, value_types
 
 from spineps_rt.errors import ModelError
+from spineps_rt.export.graphs.graph import fold, replace_nodes, retyped, value_types
 
 LARGEST = float(np.finfo(np.float16).max)
 _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from spineps_rt.export.extra import export_extra
-from spineps_rt.export.graphs.graph import fold, retyped
 
 from spineps_rt.backends.telemetry import import_onnxruntime
+from spineps_rt.export.extra import export_extra
+from spineps_rt.export.graphs.graph import fold, retyped
 
 _OPTIONS = {
     "ActivationSymmetric": True,  # TensorRT takes no other zero point than 0

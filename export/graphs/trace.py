@@ -10,8 +10,9 @@ from typing import Any
 
 import onnx
 import torch
-from spineps_rt.export.graphs.graph import OPSET, check_graph, fold
 from torch import nn
+
+from spineps_rt.export.graphs.graph import OPSET, check_graph, fold
 
 
 def to_onnx(network: nn.Module, example: torch.Tensor, *, names: tuple[str, str]) -> onnx.ModelProto:

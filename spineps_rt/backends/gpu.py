@@ -111,7 +111,7 @@ def kernels_fault() -> str:
     """
     try:
         fault = _probe()
-    except Exception as error:  # each of these packages fails in its own way
+    except Exception as error:  # noqa: BLE001 (each of these packages fails in its own way)
         fault = f"{type(error).__name__}: {error}"
     return " ".join(fault.split())
 

@@ -19,15 +19,15 @@ from typing import Any
 import click
 import nibabel as nib
 import numpy as np
+
+from benchmarks.figures import circumstances, output, save
+from spineps_rt.backends import open_engine
+from spineps_rt.errors import ModelError
 from spineps_rt.export.folder import read_folder, serialised, write_folder
 from spineps_rt.export.graphs.emulated import emulated
 from spineps_rt.export.graphs.graph import load_graph
 from spineps_rt.export.model import export
 from spineps_rt.export.variants import Wanted
-
-from benchmarks.figures import circumstances, output, save
-from spineps_rt.backends import open_engine
-from spineps_rt.errors import ModelError
 from spineps_rt.inference.normalise import normalise
 from spineps_rt.inference.semantic import SemanticNetwork
 from spineps_rt.labels import CORPUS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tiny_scan
 
+import tiny_scan
 from benchmarks import versus_scan
 from spineps_rt.options import AS_SPINEPS, PreprocessOptions
 from spineps_rt.scan import read_scan

@@ -11,12 +11,12 @@ import numba
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from stacked_bodies import by_cutouts
 
 from spineps_rt.options import AS_SPINEPS, ReconcileOptions
 from spineps_rt.stages.instance.segment import segment_instances
 from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 from spineps_rt.volume import Volume
+from stacked_bodies import by_cutouts
 from tests.parity import check, golden, odd_columns, page, replay
 from tests.parity.replay import RULES, CutoutError
 

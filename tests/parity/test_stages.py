@@ -8,12 +8,12 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from stacked_bodies import by_cutouts
 
 from spineps_rt.report.points_json import to_json
 from spineps_rt.stages import semantic_cleaning as semantic
 from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
 from spineps_rt.stages.points import centroids
+from stacked_bodies import by_cutouts
 from tests.parity import golden
 
 FOLDER = Path(__file__).parents[1] / "golden"
