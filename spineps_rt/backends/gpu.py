@@ -133,13 +133,17 @@ def way() -> str:
 
 
 def free_memory() -> None:
-    """Return to the driver what numba's arrays have left: it keeps some of it for its own next arrays."""
+    """Return to the driver what numba's arrays have left: it keeps some of it for its own next arrays.
+
+    Memory waits in the memory manager, streams and events in the context itself.
+    """
     from numba import cuda  # noqa: PLC0415 (slow to import)
 
     context = cuda.current_context()
-    pending = getattr(context, "deallocations", None)  # the simulator has none
-    if pending is not None:
-        pending.clear()
+    for owner in (getattr(context, "memory_manager", None), context):
+        pending = getattr(owner, "deallocations", None)  # the simulator has none
+        if pending is not None:
+            pending.clear()
 
 
 def _probe() -> str:

@@ -254,7 +254,8 @@ def test_a_batch_that_does_not_fit_runs_one_by_one(semantic, monkeypatch, caplog
 def test_what_the_failed_attempt_held_is_free_before_the_next(semantic, monkeypatch):
     """The frames of an error hold its arrays, and numba keeps what is freed: both must go before a retry."""
     held, cleared = [], []
-    context = SimpleNamespace(deallocations=SimpleNamespace(clear=lambda: cleared.append("cleared")))
+    pending = SimpleNamespace(clear=lambda: cleared.append("cleared"))
+    context = SimpleNamespace(memory_manager=SimpleNamespace(deallocations=pending))
     monkeypatch.setattr(cuda, "current_context", lambda: context)
 
     class Window:
