@@ -1,6 +1,6 @@
 """What a scan asks of a GPU: calls, bytes and waits, counted by the code's own run in numba's simulator.
 
-``python -m benchmarks.gpu_calls --output FILE``. Networks and kernels do nothing here and everything has its
+``python -m benchmarks.gpu_calls``. Networks and kernels do nothing here and everything has its
 real size: the embedded models, a lumbar scan whose tiles are all run, and ten cutouts. So nothing is timed;
 what is counted is what the host puts on the stream, what crosses the bus, and where it waits. What a network
 works in is not counted.
@@ -23,6 +23,7 @@ os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # read when numba is imported
 
 import numpy as np
 
+from benchmarks.figures import RESULTS
 from spineps_rt.backends import device_buffers, tensorrt
 from spineps_rt.backends.onnxruntime import OnnxEngine
 from spineps_rt.backends.tensorrt import TensorRtEngine
@@ -205,12 +206,13 @@ def count() -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Write the counts."""
+    """Write the counts in the place of the former ones; what they are compared with stays."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path, default=RESULTS / "gpu_calls.json")
     asked = parser.parse_args()
-    document = {"schema": 1, "scan": SHAPE, "cutouts": WINDOWS, "counts": count()}
-    asked.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    known = json.loads(asked.output.read_text(encoding="utf-8")) if asked.output.is_file() else {}
+    document = {"benchmark": "gpu_calls", "scan": SHAPE, "cutouts": WINDOWS, "now": count()}
+    asked.output.write_text(json.dumps({**known, **document}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
