@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,7 @@ class OnnxEngine(Engine):
             UnavailableError: The provider, its libraries or a GPU are not there.
             ModelError: The graph cannot be read.
         """
-        try:
-            onnxruntime = import_onnxruntime()
-        except ImportError as error:
-            raise UnavailableError(
-                f"ONNX Runtime cannot be imported ({error}): pip install 'spineps-rt[onnx]', or [gpu13] or "
-                "[gpu12] on an NVIDIA GPU."
-            ) from error
+        onnxruntime = load_onnxruntime()
         self._wanted, self._version = provider, onnxruntime.__version__
         self._bindable = False
         if provider != CPU:
@@ -112,6 +107,21 @@ class OnnxEngine(Engine):
         """Release the session."""
         super().close()
         self._device = self._session = None
+
+
+def load_onnxruntime() -> ModuleType:
+    """Import ONNX Runtime with its telemetry off.
+
+    Raises:
+        UnavailableError: It is not installed; the message says how to get it.
+    """
+    try:
+        return import_onnxruntime()
+    except ImportError as error:
+        raise UnavailableError(
+            f"ONNX Runtime cannot be imported ({error}): pip install 'spineps-rt[onnx]', or [gpu13] or "
+            "[gpu12] on an NVIDIA GPU."
+        ) from error
 
 
 def _specs(nodes: Any) -> list[TensorSpec]:
