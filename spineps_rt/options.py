@@ -114,6 +114,9 @@ class ReconcileOptions:
     """Join two instances without a disc between them."""
     fix_posterior_instances: bool = True
     """Move posterior elements that got their neighbour's instance."""
+    remove_apart: bool = True
+    """Take away what lies apart from the one column with its canal: whole vertebrae in front of it, crumbs of
+    disc, sacrum or endplate in the belly. SPINEPS keeps them, and they shift the vertebrae's numbers."""
     first_vertebra: int = 2
     """Instance id of the topmost vertebra; C2, because the embedded models know no C1."""
     split_top_by_height: bool = True
@@ -177,6 +180,7 @@ AS_SPINEPS = Options(
     preprocess=PreprocessOptions(bias_field=True),
     semantic=SemanticOptions(skip_margin=False, localize=False),
     reconcile=ReconcileOptions(
+        remove_apart=False,
         split_top_by_height=False,
         grow_from_bone_only=False,
         gap_for_missing_body=False,

@@ -31,6 +31,7 @@ def window_bytes(model: SemanticModel, plan: TilePlan, *, sums: str) -> dict[str
         "weights of a tile": 4 * math.prod(plan.patch),
         "accumulator": np.dtype(sums).itemsize * model.output.shape[1] * math.prod(plan.ring),
         "labels": math.prod(plan.padded),
+        "margins": 16 * model.output.shape[1] * plan.padded[plan.long_axis],
     }
 
 
@@ -73,6 +74,7 @@ class DeviceAccumulator:
         weights = importance_map(plan.patch) / np.float32(len(self._turns))
         if sums == "float16":
             weights /= weights.max()
+        self.margins = np.zeros((0, 0, 2))
         self._finished = 0
         self._begun = perf_counter()
         self._events: deque[Any] = deque()
@@ -90,6 +92,8 @@ class DeviceAccumulator:
         self._total = cuda.to_device(total, stream=run.stream)
         self._bad = cuda.to_device(np.zeros(1, np.int32), stream=run.stream)
         self._classes = cuda.device_array(plan.padded, np.uint8)
+        margins = np.zeros((run.output.shape[1], plan.padded[plan.long_axis], 2))
+        self._margins = cuda.to_device(margins, stream=run.stream)
         run.stream.synchronize()  # what went up may now leave the host
 
     @property
@@ -154,6 +158,7 @@ class DeviceAccumulator:
         with self._engine.explained():
             self._leave(plan.padded[plan.long_axis])
             answer, bad = self._classes.copy_to_host(stream=stream), self._bad.copy_to_host(stream=stream)
+            self.margins = self._margins.copy_to_host(stream=stream)[:, plan.inside[plan.long_axis]]
             stream.synchronize()
         self.seconds = perf_counter() - self._begun
         if bad[0]:
@@ -168,5 +173,6 @@ class DeviceAccumulator:
         from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415
 
         corners = self._plan.rows(self._finished, last)
-        kernels.finalise(self._total, self._classes, *corners, stream=self._run.stream)
+        axis = self._plan.long_axis
+        kernels.finalise(self._total, self._classes, corners, self._margins, axis, stream=self._run.stream)
         self._finished = last
