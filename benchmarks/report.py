@@ -15,6 +15,7 @@ from benchmarks import (
     networks_page,
     parity_page,
     preprocess_page,
+    quality_page,
     stages_page,
     throughput_page,
     variants_page,
@@ -168,6 +169,7 @@ _SECTIONS = {
     "versus_networks": versus_page.networks,
     "versus_scan": versus_page.scans,
     "n4_effect": versus_page.n4_effect,
+    "quality": quality_page.section,
 }
 
 

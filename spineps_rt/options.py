@@ -139,6 +139,8 @@ class ReconcileOptions:
     deletes endplate voxels that another vertebra reaches first."""
 
 
+STRICT = ("check", "reject")
+"""Verdicts that may be made an error."""
 COUNT_FROM = ("sacrum", "top")
 """Where the vertebrae's numbers may start."""
 

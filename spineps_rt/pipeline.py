@@ -19,7 +19,7 @@ from spineps_rt.models.spacing import target_spacing
 from spineps_rt.options import Options
 from spineps_rt.overlap import ThreeStages
 from spineps_rt.quality.judge import judge
-from spineps_rt.quality.networks import NetworkEvidence, margin_table, seen_together
+from spineps_rt.quality.networks import MarginTable, NetworkEvidence, seen_together
 from spineps_rt.results import Network, Predicted, Prepared, Result, place_names
 from spineps_rt.scan import check_scan, doubts_about, read_scan
 from spineps_rt.stages.instance.segment import InstanceAnswer, InstanceLimits, segment_instances
@@ -194,7 +194,8 @@ class Pipeline:
             _network("instance", self.predictors.instance.model, instance_stats),
         )
         masks = [_one_body(mask), instances]
-        margins = margin_table(semantic_stats.margins, shifted(grid, start))
+        rows, to_voxels = semantic_stats.margins, np.linalg.inv(shifted(grid, start))
+        margins = MarginTable(rows.labels, rows.table, to_voxels[rows.axis]) if rows else None
         evidence = NetworkEvidence(margins, seen_together(answer.agreements, instances.affine))
         return Predicted(prepared.image, prepared.source, clock, masks, answer.warnings, networks, evidence)
 

@@ -24,11 +24,12 @@ BUDGETS = {
     "backends": 900,
     "cli": 990,
     "diagnostics": 640,
-    "inference": 700,
+    "inference": 850,
     "io": 550,
     "kernels": 1700,
     "models": 920,
     "phantom": 1500,
+    "quality": 700,
     "report": 620,
     "stages": 1750,
 }
@@ -46,7 +47,8 @@ ROOMS = {
     "backends": {"errors", "kernels", "models"},
     "inference": {"backends", "errors", "kernels", "labels", "models", "options", "volume"},
     "stages": {"errors", "geometry", "kernels", "labels", "options", "volume"},
-    "report": {"errors", "io", "kernels", "labels", "results", "stages", "volume"},
+    "quality": {"errors", "kernels", "labels", "stages", "volume"},
+    "report": {"errors", "io", "kernels", "labels", "quality", "results", "stages", "volume"},
     "phantom": {"errors", "kernels", "labels", "volume"},
 }
 """Room of the runtime -> what it may use beside itself, so that the data flows in one direction."""

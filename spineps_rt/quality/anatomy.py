@@ -86,6 +86,11 @@ def _distances(column: Column, limits: AnatomyLimits, names: Mapping[int, str]) 
         if not (upper.cut or lower.cut) and (verdict := below(ratio, limits.near)) != GOOD:
             text = f"{pair} are {mm:.0f} mm apart, {ratio:.2f} of what is expected: they may be one"
             yield Reason(verdict, "split", name, ratio, f"at least {limits.near.check:g}", text, lower.label)
+    for upper, lower in pairwise(bodies):
+        if missing := _between(upper.label, lower.label):
+            name, count = names[lower.label], len(missing)
+            text = f"vertebrae that are missing between {names[upper.label]} and {name}: {count}"
+            yield Reason(CHECK, "gap", name, count, "none", text, lower.label)
     centres = np.array([part.centre for part in bodies]).reshape(-1, 3)
     for part, mm in zip(bodies, off_course(centres)):
         if not part.cut and (verdict := above(mm, limits.off_course_mm)) != GOOD:
@@ -93,6 +98,14 @@ def _distances(column: Column, limits: AnatomyLimits, names: Mapping[int, str]) 
             text = f"{name} lies {mm:.0f} mm off the line of its neighbours"
             expected = f"at most {limits.off_course_mm.check:g} mm"
             yield Reason(verdict, "off course", name, float(mm), expected, text, part.label)
+
+
+def _between(upper: int, lower: int) -> list[int]:
+    """Numbers that are left free between two vertebrae; T13 is there in few."""
+    places = L.LEVEL_ORDER.index(upper) + 1, L.LEVEL_ORDER.index(lower)
+    return [
+        v for v in L.LEVEL_ORDER[slice(*places)] if v not in (L.VERTEBRA_IDS["T13"], L.VERTEBRA_IDS["L6"])
+    ]
 
 
 def _discs(column: Column, limits: AnatomyLimits, names: Mapping[int, str]) -> Iterator[Reason]:
@@ -137,6 +150,8 @@ def _sacrum(column: Column, limits: AnatomyLimits) -> Iterator[Reason]:
         yield Reason(verdict, "tall sacrum", "sacrum", ratio, expected, text, L.SACRUM_INSTANCE)
 
 
+WIDE_MM = 60.0
+"""Scans narrower than this show one side's processes only by chance."""
 FEW = 3
 """Of fewer bodies nothing is said about their course."""
 
@@ -179,6 +194,8 @@ def _whole(column: Column, limits: AnatomyLimits) -> Iterator[Reason]:
             text = f"vertebrae are {pitch:.0f} mm apart: the header's voxel size may be wrong"
             expected = f"{short.check:g} to {long.check:g} mm"
             yield Reason(verdict, "vertebra distance", "scan", pitch, expected, text)
+    if column.across < WIDE_MM:
+        return
     left, right = (max(column.sides.get(side, 0.0), 0.1) for side in ("left", "right"))
     ratio = max(left / right, right / left)
     if (verdict := above(ratio, limits.lopsided)) != GOOD:

@@ -55,6 +55,8 @@ class Column:
     """mm, (P, I, R)."""
     sides: dict[str, float]
     """Millilitres of the processes, ``left`` and ``right``."""
+    across: float = 0.0
+    """Width of the scan from right to left, mm."""
 
     @property
     def pitches(self) -> np.ndarray:
@@ -100,7 +102,8 @@ def measure_column(
     counts = np.bincount(sem.ravel(), minlength=256)
     sides = {"left": float(counts[list(_LEFT)].sum()), "right": float(counts[list(_RIGHT)].sum())}
     sides = {name: voxels * voxel_ml for name, voxels in sides.items()}
-    return Column(bodies, discs, sacrum, canal, rows, spacing, sides)
+    across = shape[2] * spacing[2]
+    return Column(bodies, discs, sacrum, canal, rows, spacing, sides, across)
 
 
 def _parts(semantic: np.ndarray, instances: np.ndarray) -> np.ndarray:

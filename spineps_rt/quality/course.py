@@ -6,7 +6,7 @@ import numpy as np
 
 REACH = 3
 """Neighbours on either side that say what is to be expected."""
-FEWEST = 3
+FEWEST = 2
 """Of fewer neighbours nothing is expected."""
 STEEPEST = 0.15
 """Bodies grow by no more than this share from one to the next."""

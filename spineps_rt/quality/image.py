@@ -13,8 +13,12 @@ COARSE_MM = 3.0
 """In the slice plane every so many mm a voxel is looked at where slices are compared."""
 FEWEST_SLICES = 4
 """Of fewer nothing is said about their order."""
+NEARER = 0.8
+"""A slice counts as nearer than the neighbours if its decorrelation is below this share of theirs."""
 ALIKE = 1e-3
-"""Correlations that differ by less are equal."""
+"""And lower by at least this."""
+ROW_MM = 0.9
+"""Rows at least so far apart are looked for mirror images; across the slice plane every :data:`COARSE_MM`."""
 MIRROR_MM = (20.0, 60.0)
 """Rows that far on both sides of a plane are compared with each other."""
 
@@ -68,7 +72,7 @@ def image_facts(
         stray=_stray(coarse),
         constant_slices=_constant_slices(coarse),
         blank_mm=_blank(whole, box[1], steps[1]) * steps[1] * spacing[1],
-        mirrored=_mirrored(whole, steps[1] * spacing[1]),
+        mirrored=_mirrored(image, steps[0], spacing[1]),
         csf_to_body=tissue[0],
         disc_to_body=tissue[1],
         contrast=tissue[2],
@@ -96,7 +100,7 @@ def _stray(coarse: np.ndarray) -> float:
     beside = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
     near = np.where(beside == 1, alike, -1).max(axis=1)
     far = np.where(beside > 1, alike, -1).max(axis=1)
-    return float(np.mean(far > near + ALIKE))
+    return float(np.mean(1 - far < NEARER * (1 - near) - ALIKE))
 
 
 def _constant_slices(coarse: np.ndarray) -> int:
@@ -118,8 +122,11 @@ def _blank(coarse: np.ndarray, rows: slice, step: int) -> int:
     return longest
 
 
-def _mirrored(coarse: np.ndarray, step: float) -> float:
+def _mirrored(image: np.ndarray, columns: int, mm: float) -> float:
     """Find the plane across the spine about which rows are most alike."""
+    skip = max(int(ROW_MM / mm), 1)
+    step = skip * mm
+    coarse = np.asarray(image[:: 4 * columns, ::skip], np.float32)
     rows = coarse.transpose(1, 0, 2).reshape(coarse.shape[1], -1)
     rows = rows - rows.mean(axis=1, keepdims=True)
     size = np.linalg.norm(rows, axis=1)

@@ -50,7 +50,7 @@ class AnatomyLimits:
     """Distance of a body's centre from the canal above."""
     fewest: Limits = Limits(2.5, 1.5)
     """Bodies below."""
-    removed_ml: Limits = Limits(1.0, 60.0)
+    removed_ml: Limits = Limits(5.0, 60.0)
     """Of what was taken away as apart from the column above."""
     lopsided: Limits = Limits(6.0, 1e9)
     """Left processes over right ones, or the reverse, above."""
@@ -60,19 +60,19 @@ class AnatomyLimits:
 class ImageLimits:
     """What a T2-weighted image looks like."""
 
-    levels: Limits = Limits(40, 12)
+    levels: Limits = Limits(48, 16)
     """Grey values below."""
-    spike: Limits = Limits(8.0, 40.0)
+    spike: Limits = Limits(4.0, 20.0)
     """Whole range over the range of all but the outermost thousandths above."""
-    stray: Limits = Limits(0.3, 0.6)
+    stray: Limits = Limits(0.2, 0.5)
     """Share of slices whose most similar one is no neighbour above."""
     constant_slices: Limits = Limits(0.5, 3.5)
     """Slices without signal between others above."""
     blank_mm: Limits = Limits(15.0, 1e9)
     """Rows without signal that the spine runs into above."""
-    mirrored: Limits = Limits(0.97, 0.995)
+    mirrored: Limits = Limits(0.985, 0.995)
     """Correlation of rows with their mirror images above."""
-    csf_to_body: tuple[Limits, Limits] = (Limits(1.15, 0.8), Limits(6.0, 12.0))
+    csf_to_body: tuple[Limits, Limits] = (Limits(1.15, 0.6), Limits(7.0, 1e9))
     """CSF over body below and above: T1w or inverted; fat suppressed."""
 
 

@@ -10,7 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spineps_rt.inference.predictors import Margins
     from spineps_rt.stages.instance.segment import Agreement
 
 
@@ -67,21 +66,6 @@ class NetworkEvidence:
     """Of the semantic network; None where nobody counted."""
     vertebrae: tuple[SeenTogether, ...]
     """Of the instance network."""
-
-
-def margin_table(margins: Margins | None, affine: np.ndarray) -> MarginTable | None:
-    """Give the rows of margins their place.
-
-    Args:
-        margins: Of the semantic network, or None.
-        affine: float64 (4, 4), voxels of the image that it classified -> mm.
-
-    Returns:
-        The table, or None.
-    """
-    if margins is None:
-        return None
-    return MarginTable(margins.labels, margins.table, np.linalg.inv(affine)[margins.axis])
 
 
 def seen_together(agreements: Sequence[Agreement], affine: np.ndarray) -> tuple[SeenTogether, ...]:

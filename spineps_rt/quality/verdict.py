@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from spineps_rt.errors import QualityError
+
 GOOD, CHECK, REJECT = VERDICTS = ("good", "check", "reject")
 """From the best to the worst: use it; look at it before use; do not use it."""
 
@@ -64,6 +66,25 @@ class Quality:
     def doubtful(self) -> tuple[int, ...]:
         """Labels of the vertebrae and discs that are not good."""
         return tuple(label for label, verdict in self.places.items() if verdict != GOOD)
+
+    def demand(self, refused: str) -> None:
+        """Refuse a verdict, and what is worse.
+
+        Args:
+            refused: ``check`` or ``reject``.
+
+        Raises:
+            QualityError: The scan's verdict is that or worse.
+        """
+        if VERDICTS.index(self.verdict) < VERDICTS.index(refused):
+            return
+        first = "; ".join(reason.text for reason in self.alarms[:3])
+        left = len(self.alarms) - 3
+        more = f"; and {left} more" if left > 0 else ""
+        raise QualityError(
+            f"The verdict on the masks is {self.verdict!r}: {first}{more}. "
+            f"Expected better than {refused!r}: look at the scan, or leave --strict out to get the masks."
+        )
 
     def with_reasons(self, reasons: Iterable[Reason]) -> Quality:
         """Add reasons that other stages found; places follow."""

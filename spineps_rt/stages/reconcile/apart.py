@@ -114,7 +114,7 @@ def _from_canal(
 
 def _loose(semantic: np.ndarray, bodies: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
     """Voxels of the pieces that neither hold a body nor lie near the ones that do."""
-    pieces, n = components.label(semantic, merged=True)
+    pieces, n = components.label(np.where(semantic == L.METAL, np.uint8(0), semantic), merged=True)
     regions = statistics.region_statistics(pieces, n)
     holding = set(np.unique(pieces[bodies]).tolist()) - {0}
     tube = np.isin(semantic, (L.CANAL, L.CORD))
