@@ -87,14 +87,22 @@ def test_run_record_says_what_ran_and_names_nobody(command, tmp_path):
     assert record["exit"] == 0
 
 
+def lopsided():
+    """A tiny spine that is narrower from slice to slice, so that each looks most like its neighbours."""
+    truth = tiny_scan.labels()
+    for slice_ in range(truth.shape[2]):
+        truth[8 : 8 + slice_ // 2, :, slice_] = 0
+    return tiny_scan.image(truth)
+
+
 def grainy():
-    """The tiny spine's image with more than seven grey levels, which are too few to be trusted."""
-    image = tiny_scan.image()
+    """The same with more than seven grey levels, which are too few to be trusted."""
+    image = lopsided()
     return image + np.random.default_rng(3).integers(0, 30, image.shape).astype(np.int16) * (image > 0)
 
 
 def test_the_verdict_is_in_record_and_table(command, tmp_path):
-    scan = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz")
+    scan = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz", lopsided())
     code, out, _ = command(scan)
     record = json.loads((tmp_path / "derivatives_seg" / FILES[2]).read_text())
     assert code == 0
@@ -108,7 +116,7 @@ def test_the_verdict_is_in_record_and_table(command, tmp_path):
 
 @pytest.mark.parametrize("strict", ["check", "reject"])
 def test_strict_makes_a_verdict_an_error_and_writes_nothing(command, tmp_path, strict):
-    bad = tiny_scan.write_scan(tmp_path / "sub-bad_T2w.nii.gz")
+    bad = tiny_scan.write_scan(tmp_path / "sub-bad_T2w.nii.gz", lopsided())
     code, out, err = command(bad, "--strict", strict)
     assert code == errors.QualityError.exit_code == 25
     assert out == ""

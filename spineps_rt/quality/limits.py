@@ -42,7 +42,7 @@ class AnatomyLimits:
     """Volume of a disc below."""
     disc_large: Limits = Limits(3.0, 9.0)
     """Volume of a disc above."""
-    sacrum_tall: Limits = Limits(4.6, 6.5)
+    sacrum_tall: Limits = Limits(3.7, 5.0)
     """Length of the sacrum in distances of neighbouring lumbar centres above."""
     canal_gap_mm: Limits = Limits(15.0, 60.0)
     """Rows between the first and the last body that show no canal above."""
@@ -64,7 +64,7 @@ class ImageLimits:
     """Grey values below."""
     spike: Limits = Limits(4.0, 20.0)
     """Whole range over the range of all but the outermost thousandths above."""
-    stray: Limits = Limits(0.2, 0.5)
+    stray: Limits = Limits(0.3, 0.6)
     """Share of slices whose most similar one is no neighbour above."""
     constant_slices: Limits = Limits(0.5, 3.5)
     """Slices without signal between others above."""
