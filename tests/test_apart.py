@@ -49,6 +49,12 @@ def test_a_vertebra_in_front_of_the_column_goes_with_its_disc():
     assert str(told[L.CORPUS]).startswith("7.04 ml of vertebral body 4")
 
 
+def test_a_piece_of_a_body_near_the_canal_does_not_cost_the_body():
+    semantic, instances = spine()
+    instances[66:72, 34:52, 2:10] = 9
+    assert remove_apart(semantic, instances, spacing=SPACING)[2] == ()
+
+
 def test_of_two_bodies_at_one_height_the_larger_stays_where_there_is_no_canal():
     semantic, instances = spine()
     semantic[semantic == L.CANAL] = 0

@@ -9,7 +9,7 @@ import numpy as np
 from spineps_rt import labels as L
 from spineps_rt.kernels import components, moments, statistics
 
-PIECE = 0.2
+PIECE = 0.35
 """A disc's piece smaller than this share of its largest is a crumb."""
 _SIDE = np.sqrt(12.0)
 """Length of a block over the standard deviation of its voxels."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from spineps_rt.labels import CORPUS, DISC
+
 
 class Limits(NamedTuple):
     """Where ``check`` begins and where ``reject`` does."""
@@ -22,7 +24,7 @@ class Limits(NamedTuple):
 class AnatomyLimits:
     """What a spine looks like; ratios are to what the neighbours let expect."""
 
-    fragment: Limits = Limits(0.5, 0.15)
+    fragment: Limits = Limits(0.45, 0.15)
     """Volume of a body below."""
     fusion: Limits = Limits(1.6, 3.0)
     """Volume of a body above."""
@@ -44,7 +46,7 @@ class AnatomyLimits:
     """Volume of a disc above."""
     sacrum_tall: Limits = Limits(3.7, 5.0)
     """Length of the sacrum in distances of neighbouring lumbar centres above."""
-    canal_gap_mm: Limits = Limits(15.0, 60.0)
+    canal_gap_mm: Limits = Limits(20.0, 60.0)
     """Rows between the first and the last body that show no canal above."""
     from_canal_mm: Limits = Limits(45.0, 60.0)
     """Distance of a body's centre from the canal above."""
@@ -97,7 +99,9 @@ class QualityLimits:
     networks: Mapping[str, NetworkLimits] = field(
         default_factory=lambda: {
             "t2w_semantic": NetworkLimits(
-                {49: Limits(0.3, 0.2), 100: Limits(0.2, 0.1)}, Limits(0.25, 0.1), Limits(0.8, 0.5)
+                margins={CORPUS: Limits(0.30, 0.20), DISC: Limits(0.23, 0.12)},
+                body_margin=Limits(0.25, 0.12),
+                agreement=Limits(0.60, 0.30),
             )
         }
     )

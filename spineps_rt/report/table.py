@@ -7,6 +7,8 @@ from spineps_rt.labels import CANAL, CORD, DISC_OFFSET, LEVEL_ORDER, SACRUM_INST
 from spineps_rt.quality.verdict import GOOD, Quality, worst
 from spineps_rt.results import Result
 
+MOST_REASONS = 8
+"""That the table lists."""
 _SHOWN = {"semantic": "tiles", "instance": "cutouts"}
 
 
@@ -28,7 +30,10 @@ def closing_table(result: Result, paths: OutputPaths) -> str:
         for n in result.networks
     ]
     rows.insert(0, ("quality", verdict_line(result.quality)))
-    rows += [(reason.verdict, reason.text) for reason in result.quality.alarms]
+    alarms = result.quality.alarms
+    rows += [(reason.verdict, reason.text) for reason in alarms[:MOST_REASONS]]
+    if len(alarms) > MOST_REASONS:
+        rows.append(("", f"and {len(alarms) - MOST_REASONS} more reasons: see the run record"))
     rows += [("warning", text) for text in result.warnings]
     rows += [("files", str(paths.semantic.parent))]
     rows += [("", path.name) for path in paths.all()]

@@ -13,8 +13,8 @@ FAR_MM = 8.0
 """A piece apart is this far, along each axis, from everything that belongs to the column."""
 BESIDE = 0.5
 """Two bodies that share this part of the lower one's rows cannot both be in one column."""
-AHEAD_MM = 12.0
-"""One of them is false where their centres lie this far apart."""
+GAP_MM = 4.0
+"""One of them is false where they lie this far apart there; pieces of one body do not."""
 SACRUM_ML = 2.0
 """A sacrum smaller than this that lies above the lowest body is none."""
 REPORTED_ML = 0.05
@@ -45,9 +45,9 @@ def remove_apart(
 ) -> tuple[np.ndarray, np.ndarray, tuple[Removed, ...]]:
     """Take away what lies apart from the column.
 
-    First whole vertebrae: of two bodies at one height the one farther from the canal goes (without a canal
-    the smaller one), with its processes. Then every piece that neither holds a body nor lies near one that
-    does: discs and endplates of what went, crumbs in the belly.
+    First whole vertebrae: of two bodies at one height with a gap between them the one farther from the canal
+    goes (without a canal the smaller one), with its processes. Then every piece that neither holds a body nor
+    lies near one that does: discs and endplates of what went, crumbs in the belly.
 
     Args:
         semantic: uint8 (P, I, R).
@@ -59,7 +59,7 @@ def remove_apart(
     """
     bodies = instances * np.isin(semantic, _BODY)
     found = statistics.region_statistics(bodies)
-    false = _false_bodies(semantic, found, spacing)
+    false = _false_bodies(semantic, bodies, found, spacing)
     gone = np.isin(instances, false) & (semantic != 0) if false else np.zeros(semantic.shape, np.bool_)
     kept = np.where(gone, np.uint8(0), semantic)
     true = [v for v in found.present if v not in false]
@@ -73,31 +73,37 @@ def remove_apart(
 
 
 def _false_bodies(
-    semantic: np.ndarray, found: statistics.RegionStatistics, spacing: tuple[float, ...]
+    semantic: np.ndarray,
+    bodies: np.ndarray,
+    found: statistics.RegionStatistics,
+    spacing: tuple[float, ...],
 ) -> list[int]:
-    """Instances whose body stands beside another one's and farther from the canal."""
+    """Instances whose body stands apart beside another one and farther from the canal."""
     rows = {v: tuple(found.boxes[v, 1]) for v in found.present}
     away = {v: _from_canal(semantic, found.centroids[v], rows[v], spacing) for v in found.present}
     worse = {v: (away[v], -int(found.sizes[v])) for v in found.present}
     false: list[int] = []
     for v in sorted(found.present, key=worse.__getitem__, reverse=True):
-        others = [u for u in found.present if u not in (*false, v)]
-        if any(_stand_beside(v, u, rows, found.centroids, spacing) and worse[u] < worse[v] for u in others):
+        others = [u for u in found.present if u not in (*false, v) and worse[u] < worse[v]]
+        if any(_stand_apart(bodies, v, u, (rows[v], rows[u]), spacing) for u in others):
             false.append(v)
     return false
 
 
-def _stand_beside(
-    v: int,
-    u: int,
-    rows: dict[int, tuple[int, ...]],
-    centres: np.ndarray,
-    spacing: tuple[float, ...],
+def _stand_apart(
+    bodies: np.ndarray, v: int, u: int, rows: tuple[tuple[int, ...], ...], spacing: tuple[float, ...]
 ) -> bool:
-    shared = min(rows[v][1], rows[u][1]) - max(rows[v][0], rows[u][0])
-    least = min(rows[v][1] - rows[v][0], rows[u][1] - rows[u][0])
-    way = (centres[v] - centres[u]) * spacing
-    return shared > BESIDE * least and float(np.hypot(way[0], way[2])) > AHEAD_MM
+    """Whether two bodies share many rows, and in these a gap from front to back or side to side."""
+    low, high = max(rows[0][0], rows[1][0]), min(rows[0][1], rows[1][1])
+    if high - low <= BESIDE * min(stop - start for start, stop in rows):
+        return False
+    boxes = statistics.region_statistics(np.ascontiguousarray(bodies[:, low:high]), int(bodies.max())).boxes
+    gaps = [
+        (max(boxes[v, axis, 0], boxes[u, axis, 0]) - min(boxes[v, axis, 1], boxes[u, axis, 1]))
+        * spacing[axis]
+        for axis in (0, 2)
+    ]
+    return max(gaps) > GAP_MM
 
 
 def _from_canal(
