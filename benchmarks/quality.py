@@ -28,6 +28,8 @@ from training.evaluate import dice
 RESULTS = Path(__file__).parent / "results" / "quality.json"
 BAD_DICE = 0.7
 """A body or disc below is bad."""
+WHOLE = 0.5
+"""A drawn body or disc below this share of the median one is cut, or drawn in part: it is left out."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def score(result: Result, truth: Truth) -> dict[str, Any]:
 
 def _dices(labels: np.ndarray, truth: np.ndarray) -> list[float]:
     answer = []
-    for value in np.unique(truth)[1:]:
+    values, sizes = np.unique(truth[truth > 0], return_counts=True)
+    for value in values[sizes >= WHOLE * np.median(sizes)] if len(values) else ():
         inside = np.bincount(labels[truth == value].ravel(), minlength=1)
         inside[0] = 0
         best = int(inside.argmax())

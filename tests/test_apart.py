@@ -100,3 +100,24 @@ def test_spineps_keeps_what_lies_apart():
     counts = [sum(v in L.VERTEBRAE and v != L.SACRUM_INSTANCE for v in np.unique(f.instances)) for f in found]
     assert counts == [N, N + 1]
     assert found[0].removed and not found[1].removed
+
+
+def test_crumbs_of_canal_beside_false_bodies_do_not_make_them_true():
+    """What a belly looks like to a network: bodies with a canal of their own, and pieces of true vertebrae."""
+    semantic, instances = spine()
+    expected = semantic.copy(), instances.copy()
+    for k in (1, 2, 3):
+        top = 10 + PITCH * k
+        semantic[2:18, top : top + 18, 2:10], instances[2:18, top : top + 18, 2:10] = L.CORPUS, k + 1
+        semantic[20:24, top : top + 18, 4:8] = L.CANAL
+    *masks, removed = remove_apart(semantic, instances, spacing=SPACING)
+    np.testing.assert_array_equal(masks[0], expected[0])
+    np.testing.assert_array_equal(masks[1], expected[1])
+    assert {one.structure for one in removed} == {L.CORPUS, L.CANAL}
+
+
+def test_a_body_far_from_the_canal_goes_even_if_it_stands_alone_at_its_height():
+    semantic, instances = spine()
+    semantic[50:72, 10:28, 2:10], instances[:, 10:28] = 0, 0
+    semantic[0:20, 10:28, 2:10], instances[0:20, 10:28, 2:10] = L.CORPUS, 1
+    assert not (remove_apart(semantic, instances, spacing=SPACING)[0][:30] == L.CORPUS).any()

@@ -364,3 +364,15 @@ def test_the_record_names_places():
         "expected": "more",
         "text": "this is check",
     }
+
+
+def test_what_reaches_rows_without_signal_is_cut():
+    semantic, instances = spine()
+    image = picture(semantic)
+    first = TOP + HEIGHT - 9
+    image[:, :first] = 0
+    semantic[:, :first], instances[:, :first] = 0, 0
+    image[:, first:][image[:, first:] == 0] = 1
+    quality = verdicts(semantic, instances, image=image)
+    assert ("fragment", "L1") not in kinds(quality)
+    assert "cut" in {reason.kind for reason in quality.reasons if reason.label == 20}

@@ -70,7 +70,11 @@ _RIGHT = (L.COSTAL_RIGHT, L.SUPERIOR_ARTICULAR_RIGHT, L.INFERIOR_ARTICULAR_RIGHT
 
 
 def measure_column(
-    semantic: np.ndarray, instances: np.ndarray, *, spacing: tuple[float, float, float]
+    semantic: np.ndarray,
+    instances: np.ndarray,
+    *,
+    spacing: tuple[float, float, float],
+    shown: np.ndarray | None = None,
 ) -> Column:
     """Measure bodies, discs, sacrum and canal.
 
@@ -78,6 +82,8 @@ def measure_column(
         semantic: uint8 (P, I, R), final structures.
         instances: uint16 (P, I, R), final vertebrae, discs and endplates.
         spacing: mm, (P, I, R).
+        shown: int64 (2, 2): first voxel with signal and the one behind the last, along P and along I; what
+            reaches them is cut. None takes the scan's edges.
 
     Returns:
         The column; vertebrae without a body are left out.
@@ -91,7 +97,8 @@ def measure_column(
     ids = _parts(sem, inst)
     found = moments.moments(ids, 2 * L.DISC_OFFSET)
     boxes = statistics.region_statistics(ids, 2 * L.DISC_OFFSET).boxes + start[:, None]
-    edges = (boxes[:, :2, 0] <= 0).any(axis=1) | (boxes[:, :2, 1] >= shape[:2]).any(axis=1)
+    ends = np.array([[0, n] for n in shape[:2]]) if shown is None else shown
+    edges = (boxes[:, :2, 0] <= ends[:, 0]).any(axis=1) | (boxes[:, :2, 1] >= ends[:, 1]).any(axis=1)
     measured = _Measured(found, np.asarray(spacing), start, edges)
     bodies = measured.bodies([v for v in L.LEVEL_ORDER if v != L.SACRUM_INSTANCE and found.sizes[v]])
     pieces = _pieces(np.where(ids > L.DISC_OFFSET, ids, 0))

@@ -79,6 +79,28 @@ def image_facts(
     )
 
 
+def shown_box(image: np.ndarray, *, spacing: tuple[float, ...]) -> np.ndarray:
+    """Find where an image has signal.
+
+    Args:
+        image: Real (P, I, R).
+        spacing: mm, (P, I, R).
+
+    Returns:
+        int64 (2, 2): first voxel with signal and the one behind the last, along P and along I, up to a margin
+        that only makes the box smaller.
+    """
+    steps = [max(int(COARSE_MM / mm), 1) for mm in spacing[:2]]
+    coarse = image[:: steps[0], :: steps[1]]
+    signal = coarse > coarse.min()
+    ends = []
+    for axis, (step, size) in enumerate(zip(steps, image.shape)):
+        seen = np.flatnonzero(signal.any(axis=(1 - axis, 2)))
+        first, last = (int(seen[0]), int(seen[-1])) if len(seen) else (0, len(signal) - 1)
+        ends.append([first * step if first else 0, min((last + 1) * step, size) if last else size])
+    return np.array(ends)
+
+
 def _levels(image: np.ndarray) -> int:
     some = image.reshape(-1)[:: max(image.size // 200_000, 1)]
     return min(len(np.unique(some)), 4096)

@@ -10,7 +10,7 @@ import numpy as np
 from spineps_rt import labels as L
 from spineps_rt.quality.anatomy import above, below, check_anatomy
 from spineps_rt.quality.column import Column, measure_column
-from spineps_rt.quality.image import ImageFacts, image_facts
+from spineps_rt.quality.image import ImageFacts, image_facts, shown_box
 from spineps_rt.quality.limits import AnatomyLimits, ImageLimits, NetworkLimits, QualityLimits
 from spineps_rt.quality.networks import NetworkEvidence
 from spineps_rt.quality.verdict import GOOD, Quality, Reason, judged, worst
@@ -51,7 +51,8 @@ def judge(
     views = [turned(volume, ("P", "I", "R")) for volume in (image, *map(image.with_array, masks))]
     spacing = views[0].spacing
     size = (spacing[0], spacing[1], spacing[2])
-    column = measure_column(views[1].array, views[2].array, spacing=size)
+    shown = shown_box(views[0].array, spacing=size)
+    column = measure_column(views[1].array, views[2].array, spacing=size, shown=shown)
     facts = image_facts(views[0].array, views[1].array, spacing=size)
     reasons = check_anatomy(column, LIMITS.anatomy, names)
     reasons += check_image(facts, LIMITS.image)

@@ -52,7 +52,7 @@ class AnatomyLimits:
     """Distance of a body's centre from the canal above."""
     fewest: Limits = Limits(2.5, 1.5)
     """Bodies below."""
-    removed_ml: Limits = Limits(5.0, 60.0)
+    removed_ml: Limits = Limits(5.0, 1e9)
     """Of what was taken away as apart from the column above."""
     lopsided: Limits = Limits(6.0, 1e9)
     """Left processes over right ones, or the reverse, above."""

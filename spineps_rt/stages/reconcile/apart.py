@@ -15,6 +15,10 @@ BESIDE = 0.5
 """Two bodies that share this part of the lower one's rows cannot both be in one column."""
 GAP_MM = 4.0
 """One of them is false where they lie this far apart there; pieces of one body do not."""
+FARTHEST_MM = 55.0
+"""A body's centre lies nearer to the canal than this."""
+PIECE = 0.2
+"""Pieces of a body or a canal below this share of its largest one are crumbs."""
 SACRUM_ML = 2.0
 """A sacrum smaller than this that lies above the lowest body is none."""
 REPORTED_ML = 0.05
@@ -57,14 +61,15 @@ def remove_apart(
     Returns:
         Both masks, new where something was removed, and what that was.
     """
-    bodies = instances * np.isin(semantic, _BODY)
-    found = statistics.region_statistics(bodies)
-    false = _false_bodies(semantic, bodies, found, spacing)
-    gone = np.isin(instances, false) & (semantic != 0) if false else np.zeros(semantic.shape, np.bool_)
-    kept = np.where(gone, np.uint8(0), semantic)
-    true = [v for v in found.present if v not in false]
-    gone |= _loose(kept, np.isin(instances, true) & np.isin(kept, _BODY), spacing)
-    centres = [found.centroids[v] * spacing for v in true]
+    bodies = _Bodies(semantic, instances, spacing)
+    false = bodies.false()
+    gone = np.isin(bodies.ids, false)
+    if lost := bodies.lost(false):
+        gone |= np.isin(instances, lost) & (semantic != 0)
+    true = bodies.true(false)
+    gone |= bodies.tube_ahead(true)
+    gone |= _loose(np.where(gone, np.uint8(0), semantic), np.isin(bodies.ids, true), spacing)
+    centres = [bodies.found.centroids[k] * spacing for k in true]
     gone |= _high_sacrum(semantic, gone, centres, spacing)
     if not gone.any():
         return semantic, instances, ()
@@ -72,50 +77,90 @@ def remove_apart(
     return np.where(gone, np.uint8(0), semantic), np.where(gone, np.uint16(0), instances), told
 
 
-def _false_bodies(
-    semantic: np.ndarray,
-    bodies: np.ndarray,
-    found: statistics.RegionStatistics,
-    spacing: tuple[float, ...],
-) -> list[int]:
-    """Instances whose body stands apart beside another one and farther from the canal."""
-    rows = {v: tuple(found.boxes[v, 1]) for v in found.present}
-    away = {v: _from_canal(semantic, found.centroids[v], rows[v], spacing) for v in found.present}
-    worse = {v: (away[v], -int(found.sizes[v])) for v in found.present}
-    false: list[int] = []
-    for v in sorted(found.present, key=worse.__getitem__, reverse=True):
-        others = [u for u in found.present if u not in (*false, v) and worse[u] < worse[v]]
-        if any(_stand_apart(bodies, v, u, (rows[v], rows[u]), spacing) for u in others):
-            false.append(v)
-    return false
+class _Bodies:
+    """The pieces of all instances' bodies."""
+
+    def __init__(self, semantic: np.ndarray, instances: np.ndarray, spacing: tuple[float, ...]) -> None:
+        bodies = instances * np.isin(semantic, _BODY)
+        self.ids, n = components.label(bodies)
+        self.found = statistics.region_statistics(self.ids, n)
+        self._spacing = spacing
+        self._owners = np.zeros(n + 1, np.int64)
+        self._owners[self.ids.ravel()] = bodies.ravel()
+        sizes = self.found.sizes
+        largest = {v: sizes[self._owners == v].max() for v in np.unique(self._owners[1:])}
+        self._large = [k for k in self.found.present if sizes[k] >= PIECE * largest[self._owners[k]]]
+        self._tube, self._crumbs = _largest_tube(semantic)
+        self._away = {k: self._from(self._tube, k) for k in self._large}
+
+    def false(self) -> list[int]:
+        """Pieces too far from the canal, or standing apart beside another one that is nearer."""
+        false = [k for k in self._large if FARTHEST_MM < self._away[k] < np.inf]
+        worse = {k: (self._away[k], -int(self.found.sizes[k])) for k in self._large}
+        for k in sorted(self._large, key=worse.__getitem__, reverse=True):
+            others = [u for u in self._large if u not in (*false, k) and worse[u] < worse[k]]
+            if k not in false and any(self._stand_apart(k, u) for u in others):
+                false.append(k)
+        return false
+
+    def lost(self, false: list[int]) -> list[int]:
+        """Instances of which no large piece is true."""
+        kept = {int(self._owners[k]) for k in self.true(false)}
+        return sorted({int(self._owners[k]) for k in false} - kept)
+
+    def true(self, false: list[int]) -> list[int]:
+        """Large pieces that are not false."""
+        return [k for k in self._large if k not in false]
+
+    def tube_ahead(self, true: list[int]) -> np.ndarray:
+        """Voxels of canal and cord that lie in front of the bodies at their height."""
+        pieces, n = components.label(self._crumbs)
+        found = statistics.region_statistics(pieces, n)
+        centres = self.found.centroids[true]
+        ahead = [
+            k
+            for k in found.present
+            if len(true) and found.centroids[k, 0] < centres[_nearest(centres, found.centroids[k]), 0]
+        ]
+        return np.isin(pieces, ahead) if ahead else np.zeros(pieces.shape, np.bool_)
+
+    def _rows(self, k: int) -> tuple[int, int]:
+        low, high = self.found.boxes[k, 1]
+        return int(low), int(high)
+
+    def _from(self, tube: np.ndarray, k: int) -> float:
+        """Distance in mm from a piece's centre to the canal at its height; infinite where there is none."""
+        low, high = self._rows(k)
+        places = np.argwhere(tube[:, low:high])
+        if not len(places):
+            return float("inf")
+        ways = (places + np.array([0, low, 0]) - self.found.centroids[k]) * self._spacing
+        return float(np.hypot(ways[:, 0], ways[:, 2]).min())
+
+    def _stand_apart(self, k: int, u: int) -> bool:
+        """Whether two pieces share many rows, and in these a gap from front to back or side to side."""
+        low, high = (f(a, b) for f, a, b in zip((max, min), self._rows(k), self._rows(u)))
+        if high - low <= BESIDE * min(b - a for a, b in (self._rows(k), self._rows(u))):
+            return False
+        part = statistics.region_statistics(np.ascontiguousarray(self.ids[:, low:high]), len(self._owners))
+        gaps = [
+            (max(part.boxes[[k, u], axis, 0]) - min(part.boxes[[k, u], axis, 1])) * self._spacing[axis]
+            for axis in (0, 2)
+        ]
+        return max(gaps) > GAP_MM
 
 
-def _stand_apart(
-    bodies: np.ndarray, v: int, u: int, rows: tuple[tuple[int, ...], ...], spacing: tuple[float, ...]
-) -> bool:
-    """Whether two bodies share many rows, and in these a gap from front to back or side to side."""
-    low, high = max(rows[0][0], rows[1][0]), min(rows[0][1], rows[1][1])
-    if high - low <= BESIDE * min(stop - start for start, stop in rows):
-        return False
-    boxes = statistics.region_statistics(np.ascontiguousarray(bodies[:, low:high]), int(bodies.max())).boxes
-    gaps = [
-        (max(boxes[v, axis, 0], boxes[u, axis, 0]) - min(boxes[v, axis, 1], boxes[u, axis, 1]))
-        * spacing[axis]
-        for axis in (0, 2)
-    ]
-    return max(gaps) > GAP_MM
+def _nearest(centres: np.ndarray, centre: np.ndarray) -> int:
+    """The one at the nearest height."""
+    return int(np.argmin(np.abs(centres[:, 1] - centre[1])))
 
 
-def _from_canal(
-    semantic: np.ndarray, centre: np.ndarray, rows: tuple[int, ...], spacing: tuple[float, ...]
-) -> float:
-    """Distance in mm from a body's centre to the canal at its height; infinite where there is none."""
-    part = semantic[:, rows[0] : rows[1]]
-    places = np.argwhere((part == L.CANAL) | (part == L.CORD))
-    if not len(places):
-        return float("inf")
-    ways = (places + np.array([0, rows[0], 0]) - centre) * spacing
-    return float(np.hypot(ways[:, 0], ways[:, 2]).min())
+def _largest_tube(semantic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The canal with its cord, pieces of a fifth of the largest or more, and the crumbs elsewhere."""
+    pieces, n = components.label(np.isin(semantic, (L.CANAL, L.CORD)).astype(np.uint8))
+    sizes = statistics.region_statistics(pieces, n).sizes
+    large = sizes >= PIECE * sizes[1:].max(initial=1)
+    return large[pieces] & (pieces > 0), ~large[pieces] & (pieces > 0)
 
 
 def _loose(semantic: np.ndarray, bodies: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
@@ -172,7 +217,7 @@ def _removed(lost: np.ndarray, column: np.ndarray, spacing: tuple[float, ...]) -
         if ml < REPORTED_ML or not len(column):
             continue
         centre = regions.centroids[label] * spacing
-        way = centre - column[np.argmin(np.abs(column[:, 1] - centre[1]))]
+        way = centre - column[_nearest(column, centre)]
         axis = int(np.argmax(np.abs(way)))
         side = (("behind", "in front of"), ("below", "above"), ("beside", "beside"))[axis][int(way[axis] < 0)]
         told.append(Removed(label, ml, float(np.linalg.norm(way)), side))
