@@ -103,7 +103,7 @@ def test_spineps_keeps_what_lies_apart():
 
 
 def test_crumbs_of_canal_beside_false_bodies_do_not_make_them_true():
-    """What a belly looks like to a network: bodies with a canal of their own, and pieces of true vertebrae."""
+    """What a belly looks like to a network: bodies with a canal of their own, pieces of true vertebrae."""
     semantic, instances = spine()
     expected = semantic.copy(), instances.copy()
     for k in (1, 2, 3):
@@ -121,3 +121,12 @@ def test_a_body_far_from_the_canal_goes_even_if_it_stands_alone_at_its_height():
     semantic[50:72, 10:28, 2:10], instances[:, 10:28] = 0, 0
     semantic[0:20, 10:28, 2:10], instances[0:20, 10:28, 2:10] = L.CORPUS, 1
     assert not (remove_apart(semantic, instances, spacing=SPACING)[0][:30] == L.CORPUS).any()
+
+
+def test_fat_behind_the_spine_that_looks_like_a_canal_does_not_cost_bodies():
+    semantic, instances = spine()
+    semantic[88:94][semantic[88:94] == L.ARCUS] = L.CORPUS
+    semantic[100:106, 40:120, 4:8] = L.CANAL
+    masks = remove_apart(semantic, instances, spacing=SPACING)
+    for k in range(N):
+        assert (masks[0][50:72, 10 + PITCH * k : 28 + PITCH * k, 2:10] == L.CORPUS).all()

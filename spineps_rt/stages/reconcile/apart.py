@@ -19,6 +19,8 @@ FARTHEST_MM = 55.0
 """A body's centre lies nearer to the canal than this."""
 PIECE = 0.2
 """Pieces of a body or a canal below this share of its largest one are crumbs."""
+RIVAL = 0.3
+"""A body is only taken for false beside one of at least this share of its size."""
 SACRUM_ML = 2.0
 """A sacrum smaller than this that lies above the lowest body is none."""
 REPORTED_ML = 0.05
@@ -92,6 +94,7 @@ class _Bodies:
         self._large = [k for k in self.found.present if sizes[k] >= PIECE * largest[self._owners[k]]]
         self._tube, self._crumbs = _largest_tube(semantic)
         self._away = {k: self._from(self._tube, k) for k in self._large}
+        self._large = [k for k in self._large if self._away[k] >= 0]
 
     def false(self) -> list[int]:
         """Pieces too far from the canal, or standing apart beside another one that is nearer."""
@@ -99,6 +102,7 @@ class _Bodies:
         worse = {k: (self._away[k], -int(self.found.sizes[k])) for k in self._large}
         for k in sorted(self._large, key=worse.__getitem__, reverse=True):
             others = [u for u in self._large if u not in (*false, k) and worse[u] < worse[k]]
+            others = [u for u in others if self.found.sizes[u] >= RIVAL * self.found.sizes[k]]
             if k not in false and any(self._stand_apart(k, u) for u in others):
                 false.append(k)
         return false
@@ -129,13 +133,18 @@ class _Bodies:
         return int(low), int(high)
 
     def _from(self, tube: np.ndarray, k: int) -> float:
-        """Distance in mm from a piece's centre to the canal at its height; infinite where there is none."""
+        """Distance in mm from a piece's centre to the canal at its height; infinite where there is none.
+
+        Negative for a piece behind the canal: a process that is called a body.
+        """
         low, high = self._rows(k)
         places = np.argwhere(tube[:, low:high])
         if not len(places):
             return float("inf")
         ways = (places + np.array([0, low, 0]) - self.found.centroids[k]) * self._spacing
-        return float(np.hypot(ways[:, 0], ways[:, 2]).min())
+        away = np.hypot(ways[:, 0], ways[:, 2])
+        nearest = int(away.argmin())
+        return float(away[nearest]) if ways[nearest, 0] >= 0 else -1.0
 
     def _stand_apart(self, k: int, u: int) -> bool:
         """Whether two pieces share many rows, and in these a gap from front to back or side to side."""
@@ -156,11 +165,18 @@ def _nearest(centres: np.ndarray, centre: np.ndarray) -> int:
 
 
 def _largest_tube(semantic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The canal with its cord, pieces of a fifth of the largest or more, and the crumbs elsewhere."""
+    """The canal with its cord, and the crumbs elsewhere.
+
+    Its largest piece, and others of a fifth of it or more at heights that larger ones do not reach.
+    """
     pieces, n = components.label(np.isin(semantic, (L.CANAL, L.CORD)).astype(np.uint8))
-    sizes = statistics.region_statistics(pieces, n).sizes
-    large = sizes >= PIECE * sizes[1:].max(initial=1)
-    return large[pieces] & (pieces > 0), ~large[pieces] & (pieces > 0)
+    found = statistics.region_statistics(pieces, n)
+    large, reached = np.zeros(n + 1, np.bool_), np.zeros(semantic.shape[1], np.bool_)
+    for k in sorted(found.present, key=lambda k: -int(found.sizes[k])):
+        rows = slice(*found.boxes[k, 1])
+        if found.sizes[k] >= PIECE * found.sizes[1:].max() and reached[rows].mean() < BESIDE:
+            large[k] = reached[rows] = True
+    return large[pieces], ~large[pieces] & (pieces > 0)
 
 
 def _loose(semantic: np.ndarray, bodies: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
