@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.quality import off_purpose
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "quality.json"
 DOCS = HERE.parent / "docs" / "quality.md"
@@ -58,7 +60,7 @@ def misses(document: dict[str, Any]) -> list[str]:
     for name, row in document["scans"].items():
         if row["bad"] and row["verdict"] == "good":
             rows.append([name, _half(row), "bad, not told", _worst(row), "-"])
-        elif not row["bad"] and not row["damage"] and row["verdict"] != "good":
+        elif not row["bad"] and not off_purpose(row) and row["verdict"] != "good":
             rows.append(
                 [name, _half(row), f"good, `{row['verdict']}`", _worst(row), "; ".join(row["reasons"])]
             )
@@ -70,7 +72,7 @@ def damaged(document: dict[str, Any]) -> list[str]:
     rows = [
         [name, _half(row), "bad" if row["bad"] else "good", _worst(row), row["verdict"], _kinds(row)]
         for name, row in document["scans"].items()
-        if row["damage"] or row["group"] in ("t1w", "fatsat")
+        if off_purpose(row)
     ]
     return _table(["scan", "half", "masks", "worst Dice", "verdict", "checks"], rows)
 

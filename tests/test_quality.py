@@ -181,8 +181,9 @@ def test_left_against_right():
 
 def test_what_was_taken_away_is_a_reason_if_it_is_much():
     masks = spine()
-    assert verdicts(*masks, removed=[Removed(L.DISC, 0.3, 60, "above")]).verdict == GOOD
-    much = [Removed(L.SACRUM, 9.0, 60, "below"), Removed(L.DISC, 1.0, 60, "above")]
+    little = verdicts(*masks, removed=[Removed(L.DISC, 0.3, 60, "above")])
+    assert little.verdict == GOOD and little.reasons[0].kind == "apart"
+    much = [Removed(L.SACRUM, 59.0, 60, "below"), Removed(L.DISC, 1.0, 60, "above")]
     assert ("apart", "sacrum") in kinds(verdicts(*masks, removed=much))
 
 

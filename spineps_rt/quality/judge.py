@@ -166,8 +166,9 @@ def _agreements(
 
 def _apart(removed: Sequence[Removed], limits: AnatomyLimits) -> list[Reason]:
     total = sum(one.ml for one in removed)
-    if (verdict := above(total, limits.removed_ml)) == GOOD:
+    if not removed:
         return []
+    verdict = above(total, limits.removed_ml)
     largest = max(removed, key=lambda one: one.ml)
     place = L.structure_name(largest.structure)
     text = f"{total:.1f} ml apart from the column were taken away, most of it {place}"

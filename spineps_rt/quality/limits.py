@@ -40,7 +40,7 @@ class AnatomyLimits:
     """Distance of a centre from the line through its neighbours above."""
     pitch_mm: tuple[Limits, Limits] = (Limits(13.0, 9.0), Limits(46.0, 55.0))
     """Mean distance of neighbouring centres below and above: the header's sizes are wrong."""
-    disc_small: Limits = Limits(0.25, 0.0)
+    disc_small: Limits = Limits(0.15, 0.0)
     """Volume of a disc below."""
     disc_large: Limits = Limits(3.0, 9.0)
     """Volume of a disc above."""
@@ -52,7 +52,7 @@ class AnatomyLimits:
     """Distance of a body's centre from the canal above."""
     fewest: Limits = Limits(2.5, 1.5)
     """Bodies below."""
-    removed_ml: Limits = Limits(5.0, 1e9)
+    removed_ml: Limits = Limits(40.0, 1e9)
     """Of what was taken away as apart from the column above."""
     lopsided: Limits = Limits(6.0, 1e9)
     """Left processes over right ones, or the reverse, above."""
@@ -72,7 +72,7 @@ class ImageLimits:
     """Slices without signal between others above."""
     blank_mm: Limits = Limits(15.0, 1e9)
     """Rows without signal that the spine runs into above."""
-    mirrored: Limits = Limits(0.985, 0.995)
+    mirrored: Limits = Limits(0.995, 0.999)
     """Correlation of rows with their mirror images above."""
     csf_to_body: tuple[Limits, Limits] = (Limits(1.15, 0.6), Limits(7.0, 1e9))
     """CSF over body below and above: T1w or inverted; fat suppressed."""
@@ -99,7 +99,7 @@ class QualityLimits:
     networks: Mapping[str, NetworkLimits] = field(
         default_factory=lambda: {
             "t2w_semantic": NetworkLimits(
-                margins={CORPUS: Limits(0.30, 0.20), DISC: Limits(0.23, 0.12)},
+                margins={CORPUS: Limits(0.30, 0.20), DISC: Limits(0.22, 0.12)},
                 body_margin=Limits(0.25, 0.12),
                 agreement=Limits(0.60, 0.30),
             )
