@@ -29,7 +29,7 @@ BUDGETS = {
     "kernels": 1700,
     "models": 920,
     "phantom": 1500,
-    "quality": 700,
+    "quality": 780,
     "report": 620,
     "stages": 1750,
 }
