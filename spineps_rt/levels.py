@@ -56,7 +56,7 @@ def finish_masks(
             sacrum_ids=sacrum_ids,
         )
         if not np.isin(final.instances, list(VERTEBRAE)).any():
-            raise NoSpineError("no vertebra is left after cleaning; check that the scan shows a spine.")
+            raise NoSpineError("No vertebra is left after cleaning; check that the scan shows a spine.")
     with clock.stage("labeling"):
         levels = name_levels(final.semantic, final.instances, affine=image.affine, options=options.labeling)
         discs = disc_warnings(final, levels)

@@ -11,7 +11,9 @@ import numpy as np
 
 from spineps_rt.errors import ContractError
 from spineps_rt.geometry import shifted
-from spineps_rt.inference.predictors import Predictors, RunStats, open_predictors
+from spineps_rt.inference.networks import open_predictors
+from spineps_rt.inference.predictors import Predictors, RunStats
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.labels import CORPUS, CORPUS_INNER
 from spineps_rt.levels import finish_masks
 from spineps_rt.models import InstanceModel, Model, ModelPair, resolve_models
@@ -21,13 +23,13 @@ from spineps_rt.overlap import ThreeStages
 from spineps_rt.quality.judge import judge
 from spineps_rt.quality.networks import MarginTable, NetworkEvidence, seen_together
 from spineps_rt.results import Network, Predicted, Prepared, Result, place_names
-from spineps_rt.scan import check_scan, doubts_about, read_scan
+from spineps_rt.scan import check_scan, modality_warnings, read_scan
 from spineps_rt.stages.instance.segment import InstanceAnswer, InstanceLimits, segment_instances
 from spineps_rt.stages.points import centroids, volumes_in_ml
 from spineps_rt.stages.preprocess import box_within_margin, preprocess, round_whole
 from spineps_rt.stages.semantic_cleaning import clean
 from spineps_rt.timing import Clock, Progress
-from spineps_rt.volume import Box, Volume, reorient, resample_to, rescale
+from spineps_rt.volume import Volume, reorient, resample_to, rescale
 
 _LOG = logging.getLogger(__name__)
 _STAGE_ORIENTATION = ("P", "I", "R")
@@ -220,7 +222,7 @@ class Pipeline:
         with clock.stage("points"):
             centres = centroids(levels.semantic, levels.instances)
             volumes = [volumes_in_ml(mask, image.affine) for mask in (levels.instances, levels.semantic)]
-        doubts = doubts_about(predicted.source.name, model)
+        doubts = modality_warnings(predicted.source.name, model)
         with clock.stage("quality"):
             quality = judge(
                 image,

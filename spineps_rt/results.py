@@ -10,12 +10,13 @@ from spineps_rt.labels import DISC_OFFSET, LEVEL_ORDER, SACRUM_INSTANCE, VERTEBR
 if TYPE_CHECKING:
     from collections.abc import Container
 
+    from spineps_rt.kernels.boxes import Box
     from spineps_rt.options import Options
     from spineps_rt.quality.networks import NetworkEvidence
     from spineps_rt.quality.verdict import Quality
     from spineps_rt.stages.points import Centroids
-    from spineps_rt.timing import Clock
-    from spineps_rt.volume import Box, Volume
+    from spineps_rt.timing import Clock, StageTime
+    from spineps_rt.volume import Volume
 
 
 def vertebra_names(present: Container[int], *, anatomical: bool) -> dict[int, str]:
@@ -52,18 +53,6 @@ def place_names(present: Container[int], *, anatomical: bool) -> dict[int, str]:
     above = [v for v in LEVEL_ORDER if DISC_OFFSET + v in present and v not in names]
     discs |= {DISC_OFFSET + v: f"disc above {names[ids[0]]}" for v in above if ids and v < ids[0]}
     return names | discs
-
-
-@dataclass(frozen=True)
-class StageTime:
-    """One stage of a run."""
-
-    stage: str
-    """Name of the stage."""
-    seconds: float
-    """Wall time."""
-    peak_bytes: int
-    """Largest resident memory of the process until the stage's end."""
 
 
 @dataclass(frozen=True)

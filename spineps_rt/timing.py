@@ -10,16 +10,27 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-
-from spineps_rt.results import StageTime
 
 Progress = Callable[[str, float], None]
 """Called with a stage's name and the fraction of it that is done; 0 begins it, 1 ends it."""
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """One stage of a run."""
+
+    stage: str
+    """Name of the stage."""
+    seconds: float
+    """Wall time."""
+    peak_bytes: int
+    """Largest resident memory of the process until the stage's end."""
 
 
 class Clock:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_apart import PITCH, SPACING, spine
 
+from plain_spine import PITCH, SPACING, spine
 from spineps_rt import labels as L
 from spineps_rt.errors import NoSpineError
 from spineps_rt.levels import finish_masks

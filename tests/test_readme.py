@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-import tiny_scan
 
 import spineps_rt
+import tiny_scan
 from spineps_rt import errors, labels
 from spineps_rt.cli.main import INTERRUPTED
 from spineps_rt.cli.run import run

@@ -6,6 +6,8 @@ import ctypes
 import functools
 import sys
 
+from spineps_rt.machine import cuda_driver, has
+
 _MAJOR, _MINOR = 75, 76
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of cuda.h."""
 
@@ -17,7 +19,7 @@ def cuda_devices() -> int:
         0 where there is no driver. Asked first, because ONNX Runtime prints its own errors when a GPU
         provider is tried in vain.
     """
-    driver, count = _driver(), ctypes.c_int(0)
+    driver, count = cuda_driver(), ctypes.c_int(0)
     if driver is None or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
         return 0
     return count.value
@@ -29,7 +31,7 @@ def compute_capability() -> str | None:
     Returns:
         For instance ``sm86``; None where there is no GPU.
     """
-    driver, number = _driver(), ctypes.c_int(0)
+    driver, number = cuda_driver(), ctypes.c_int(0)
     name = "sm"
     for attribute in (_MAJOR, _MINOR):
         if driver is None or driver.cuDeviceGetAttribute(ctypes.byref(number), attribute, 0) != 0:
@@ -58,6 +60,8 @@ def memory_used() -> int | None:
     Returns:
         Bytes; None where the driver's management library is absent or does not say.
     """
+    if not has("gpu"):
+        return None
     try:
         library = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
     except OSError:
@@ -69,11 +73,3 @@ def memory_used() -> int | None:
         and library.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) == 0
     )
     return int(memory.used) if asked else None
-
-
-def _driver() -> ctypes.CDLL | None:
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return None
-    return driver if driver.cuInit(0) == 0 else None

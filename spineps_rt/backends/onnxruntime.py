@@ -26,8 +26,9 @@ _ERROR, _FATAL = 3, 4
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 _CUDA_OPTIONS = {"use_tf32": "0"}  # TF32 keeps 10 bits of the mantissa: float32 in name only
 _HOW = {
-    CUDA: "pip install 'onnxruntime-gpu[cuda,cudnn]'",
-    TENSORRT: "pip install 'onnxruntime-gpu[cuda,cudnn]' 'spineps-rt[gpu]'",
+    CUDA: "pip install 'spineps-rt[gpu13]', or [gpu12] for a driver of CUDA 12, in an environment without "
+    "onnxruntime, whose files onnxruntime-gpu replaces.",
+    TENSORRT: "pip install 'spineps-rt[gpu12]' 'tensorrt-cu12<11'; no ONNX Runtime reads TensorRT 11 yet.",
 }
 
 
@@ -50,7 +51,8 @@ class OnnxEngine(Engine):
             onnxruntime = import_onnxruntime()
         except ImportError as error:
             raise UnavailableError(
-                f"ONNX Runtime cannot be imported ({error}): pip install onnxruntime"
+                f"ONNX Runtime cannot be imported ({error}): pip install 'spineps-rt[onnx]', or [gpu13] or "
+                "[gpu12] on an NVIDIA GPU."
             ) from error
         if provider != CPU:
             _require_gpu(onnxruntime, provider)

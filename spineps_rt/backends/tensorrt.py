@@ -61,7 +61,7 @@ class TensorRtEngine(Engine):
         if self._engine is None:
             raise EngineError(
                 f"{key.library} {self._library.version} refuses the engine {key.name}: "
-                f"{self._library.complaints()}. Build it again: {key.command(model.folder)}"
+                f"{self._library.error_text()}. Build it again: {key.command(model.folder)}"
             )
         return f"{key.library} {key.version} {key.target} {key.precision}"
 
@@ -78,7 +78,7 @@ class TensorRtEngine(Engine):
         """The network between buffers of the GPU; made when first asked for."""
         if self._device is None:
             ends = (self.model.input, self.model.output)
-            self._device = TensorRtRun(self._engine, ends, complaints=self._library.complaints)
+            self._device = TensorRtRun(self._engine, ends, complaints=self._library.error_text)
         return self._device
 
     def device_buffers(self) -> TensorRtRun | None:
@@ -135,7 +135,8 @@ def find_plan(model: M, library: Library, target: str) -> tuple[M, EngineKey, by
         UnavailableError: There is none.
         EngineError: The one that fits closest is refused; no other is tried.
     """
-    half = [select_variant(model, HALF)] if not model.variant and HALF in model.variants else []
+    fit = not model.variant and HALF in model.variants and model.variants[HALF].vouched(library.name)
+    half = [select_variant(model, HALF)] if fit else []
     absent: list[UnavailableError] = []
     for one in (*half, model):
         for key in _fitting(engine_key(one, library, target)):

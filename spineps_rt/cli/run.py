@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spineps_rt.cli import options as shared
-from spineps_rt.cli.progress import Progress
+from spineps_rt.cli.progress import ProgressDisplay
 from spineps_rt.errors import SpinepsError
 from spineps_rt.io.naming import OutputPaths, check_distinct, check_writable, output_paths
 from spineps_rt.options import (
@@ -120,7 +120,7 @@ def run(
         engine=EngineOptions(device, threads),
         any_plane=any_plane,
     )
-    progress = Progress(quiet=quiet)
+    progress = ProgressDisplay(quiet=quiet)
     progress.show_logs(verbose=verbose)
     accepted, failures = _accept(scans, output, overwrite=overwrite)
     if accepted:
@@ -149,7 +149,7 @@ def _accept(
 
 
 def _segment_all(
-    pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: Progress, strict: str | None
+    pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: ProgressDisplay, strict: str | None
 ) -> list[Failure]:
     """Segment and write the scans, their stages side by side; collect what failed."""
     jobs = (
@@ -170,7 +170,9 @@ def _segment_all(
     return failures
 
 
-def _stages(pipeline: Pipeline, progress: Progress, strict: str | None) -> ThreeStages[Job, Any, Any, None]:
+def _stages(
+    pipeline: Pipeline, progress: ProgressDisplay, strict: str | None
+) -> ThreeStages[Job, Any, Any, None]:
     """What is done with each scan: segment it, write its files, say what they hold."""
     from spineps_rt.overlap import ThreeStages  # noqa: PLC0415
     from spineps_rt.report.table import closing_table  # noqa: PLC0415
@@ -198,10 +200,10 @@ def _stages(pipeline: Pipeline, progress: Progress, strict: str | None) -> Three
 def _unexpected(error: Exception) -> SpinepsError:
     if isinstance(error, MemoryError):
         return SpinepsError(
-            f"not enough memory ({error}); close other programs or crop the scan to the spine."
+            f"Not enough memory ({error}); close other programs or crop the scan to the spine."
         )
     return SpinepsError(
-        f"unexpected {type(error).__name__}: {error}; this is a bug: -v shows where. Please report it."
+        f"Unexpected {type(error).__name__}: {error}; this is a bug: -v shows where. Please report it."
     )
 
 

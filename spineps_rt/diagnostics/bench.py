@@ -83,7 +83,7 @@ def bench(
             result = pipeline.run(scan, progress=gpu)
             if _digest(result) != digest:
                 raise SelfTestError(
-                    f"two runs of {scan.name} on {pipeline.provider} gave different masks; nothing was "
+                    f"Two runs of {scan.name} on {pipeline.provider} gave different masks; nothing was "
                     "measured. Run spineps-rt selftest."
                 )
             done.append(_figures(result))
@@ -166,11 +166,11 @@ def _digest(result: Result) -> bytes:
 
 
 def _network(model: Model, runs: list[dict[str, Any]], matmul: float) -> dict[str, Any]:
-    told = {key: runs[0][key] for key in ("kind", "name", "provider", "samples")}
-    told["seconds"] = float(np.median([run["seconds"] for run in runs]))
-    if model.cost is not None and told["samples"]:
-        told["gflop"] = model.cost.flops * told["samples"] / 1e9
-        told["gflops"] = told["gflop"] / told["seconds"]
-        if "CPU" in told["provider"]:
-            told["share"] = told["gflops"] / matmul
-    return told
+    figures = {key: runs[0][key] for key in ("kind", "name", "provider", "samples")}
+    figures["seconds"] = float(np.median([run["seconds"] for run in runs]))
+    if model.cost is not None and figures["samples"]:
+        figures["gflop"] = model.cost.flops * figures["samples"] / 1e9
+        figures["gflops"] = figures["gflop"] / figures["seconds"]
+        if "CPU" in figures["provider"]:
+            figures["share"] = figures["gflops"] / matmul
+    return figures

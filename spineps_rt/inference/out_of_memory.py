@@ -91,7 +91,7 @@ def _explain(engine: Engine, error: Exception, buffers: int) -> str:
         f"Memory does not suffice for model {model.name!r} on {engine.provider}: a batch of {model.batch} "
         f"takes {_megabytes(ends + buffers)} beside the network itself{_free()} ({error}). Close what else "
         "uses the memory, or take another device, for instance --device cpu, or a model in fp16, about half "
-        "as large: spineps-rt export MODEL -o NEW_FOLDER --precision fp16"
+        "as large: spineps-rt export model MODEL -o NEW_FOLDER --precision fp16"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the pipeline asks of its two networks, and the ones that engines stand behind."""
+"""What the pipeline asks of its two networks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from spineps_rt.models.manifest import InstanceModel, SemanticModel
-from spineps_rt.models.resolve import ModelPair
-from spineps_rt.options import EngineOptions, SemanticOptions
+from spineps_rt.options import SemanticOptions
 
 TileProgress = Callable[[int, int], None]
 """Called with tiles done and tiles in all."""
@@ -137,29 +136,3 @@ class Predictors:
         """Give the engines' memory back."""
         if self.opened:
             self.opened.close()
-
-
-def open_predictors(models: ModelPair, options: EngineOptions) -> Predictors:
-    """Open an engine for each model.
-
-    Args:
-        models: Both models.
-        options: Device and threads.
-
-    Returns:
-        The predictors, to be closed.
-
-    Raises:
-        ModelError: A graph is damaged or not what its manifest says.
-        EngineError: The device cannot be had.
-    """
-    from spineps_rt.backends import open_engine  # noqa: PLC0415 (other predictors need no engine)
-    from spineps_rt.inference.instance import InstanceNetwork  # noqa: PLC0415
-    from spineps_rt.inference.semantic import SemanticNetwork  # noqa: PLC0415
-
-    with ExitStack() as stack:
-        semantic, instance = (
-            stack.enter_context(open_engine(model, device=options.device, threads=options.threads))
-            for model in (models.semantic, models.instance)
-        )
-        return Predictors(SemanticNetwork(semantic), InstanceNetwork(instance), stack.pop_all())

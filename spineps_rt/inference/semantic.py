@@ -95,7 +95,7 @@ class SemanticNetwork:
         box = bounding_box((image > SMALLEST) | (image < -SMALLEST))
         turned = image[box].transpose(model.axis_order)
         plan = plan_tiles(turned.shape, model.patch, model.step if options.step is None else options.step)
-        classes, sums, stats = self._classify(turned, plan, options, overwrite, progress)
+        classes, sums, stats = self._classify(turned, plan, options, overwrite=overwrite, progress=progress)
         labels = np.zeros(image.shape, np.uint8)
         labels[box] = model.label_table[classes].transpose(np.argsort(model.axis_order))
         self._engine.release_buffers()
@@ -110,6 +110,7 @@ class SemanticNetwork:
         image: np.ndarray,
         plan: TilePlan,
         options: SemanticOptions,
+        *,
         overwrite: bool,
         progress: TileProgress | None,
     ) -> tuple[np.ndarray, Accumulator, RunStats]:

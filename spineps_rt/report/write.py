@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from spineps_rt._version import __version__
+from spineps_rt.io.atomic import prepare_folder, write_together
 from spineps_rt.io.naming import OutputPaths
 from spineps_rt.io.nifti import encode_nifti
-from spineps_rt.io.streams import prepare_folder, write_together
 from spineps_rt.report import points_json
 from spineps_rt.report.record import run_record
 from spineps_rt.report.snapshot import Caption, render_snapshot

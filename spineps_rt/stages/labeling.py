@@ -75,16 +75,16 @@ def name_levels(
         The masks, renumbered if a sacrum was found beside the lowest vertebra.
     """
     if options.count_from == "top":
-        return Levels(semantic, instances, False, (), _SAME)
+        return Levels(semantic, instances, anatomical=False, warnings=(), renamed=_SAME)
     region = statistics.region_statistics(np.where(instances < DISC_OFFSET, instances, 0))
     vertebrae = [v for v in region.present if v in _NUMBERS]
     above = _above_the_sacrum(instances, region, vertebrae, affine)
     if not above:
-        return Levels(semantic, instances, False, (_COUNTED,), _SAME)
+        return Levels(semantic, instances, anatomical=False, warnings=(_COUNTED,), renamed=_SAME)
     shift = _LAST - _NUMBERS.index(above[-1])
     if _NUMBERS.index(above[0]) + shift < 1:
         text = f"{len(above)} vertebrae above the sacrum are too many to name; counted from the top instead"
-        return Levels(semantic, instances, False, (text,), _SAME)
+        return Levels(semantic, instances, anatomical=False, warnings=(text,), renamed=_SAME)
     false = [v for v in vertebrae if v not in above]
     removed = [offset + v for v in false for offset in (0, DISC_OFFSET, ENDPLATE_OFFSET)]
     table = np.arange(max(int(instances.max()), ENDPLATE_OFFSET + _NUMBERS[-1]) + 1, dtype=np.uint16)
@@ -96,7 +96,8 @@ def name_levels(
     if removed:
         semantic = np.where(np.isin(instances, removed), np.uint8(0), semantic)
     renamed = {v: int(table[v]) for v in above}
-    return Levels(semantic, relabel.look_up(instances, table), True, warnings, renamed)
+    named = relabel.look_up(instances, table)
+    return Levels(semantic, named, anatomical=True, warnings=warnings, renamed=renamed)
 
 
 _COUNTED = (

@@ -6,9 +6,10 @@ import numpy as np
 
 from spineps_rt.errors import EmptyImageError
 from spineps_rt.geometry import shifted
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.options import PreprocessOptions
 from spineps_rt.stages.n4.bias_field import correct_bias_field
-from spineps_rt.volume import Box, Volume, bounding_box, padded
+from spineps_rt.volume import Volume, bounding_box, padded
 
 HIGHEST = 1500
 """Brightest value that the networks were trained on."""
@@ -35,7 +36,6 @@ def preprocess(volume: Volume, options: PreprocessOptions = _DEFAULTS) -> Volume
         EmptyImageError: All voxels are equal.
             With the bias correction also: no voxel in the box reaches its threshold.
         NotFiniteError: The bias correction found NaN or infinity.
-        ContractError: An option of the bias correction is out of range.
     """
     result, image = padded(volume, options.pad, dtype="float32")
     whole = _is_integral(volume)
@@ -49,7 +49,7 @@ def preprocess(volume: Volume, options: PreprocessOptions = _DEFAULTS) -> Volume
     inside = image[box]
     if options.bias_field:
         start = [side.start for side in box]
-        correct_bias_field(inside, affine=shifted(volume.affine, start), options=options.n4)
+        correct_bias_field(inside, affine=shifted(volume.affine, start))
         if whole:
             np.trunc(inside, out=inside)
     if options.normalise:

@@ -89,7 +89,8 @@ def _split_merged(ids: np.ndarray, n: int, labels: np.ndarray, spacing: Spacing)
     if n_discs == 0:
         return ids, n
     regions = statistics.region_statistics(ids, n)
-    order = _structures(statistics.region_statistics(disc_ids, n_discs), True) + _structures(regions, False)
+    order = _structures(statistics.region_statistics(disc_ids, n_discs), is_disc=True)
+    order += _structures(regions, is_disc=False)
     order.sort(key=lambda structure: structure.height)
     place = 0
     while place + 1 < len(order):
@@ -107,7 +108,7 @@ def _split_merged(ids: np.ndarray, n: int, labels: np.ndarray, spacing: Spacing)
     return ids, n
 
 
-def _structures(regions: statistics.RegionStatistics, is_disc: bool) -> list[Structure]:
+def _structures(regions: statistics.RegionStatistics, *, is_disc: bool) -> list[Structure]:
     return [
         Structure(float(regions.centroids[i, 1]), is_disc, int(regions.sizes[i]), i) for i in regions.present
     ]

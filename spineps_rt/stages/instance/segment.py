@@ -182,16 +182,16 @@ def _finish(
 
 def _warnings(n_corpora: int, found: int, beside: list[int], blank: list[int]) -> tuple[str, ...]:
     """Say what may be wrong with the result; bodies are counted from 1, from the lowest upwards."""
-    said = []
+    warnings = []
     if n_corpora < FEW_CORPORA:
-        said.append(
+        warnings.append(
             f"Only {n_corpora} vertebral bodies were found; with fewer than {FEW_CORPORA} some may merge."
         )
-    said += [f"The cutout of body {index + 1} from below lies beside the spine." for index in beside]
-    said += [
+    warnings += [f"The cutout of body {index + 1} from below lies beside the spine." for index in beside]
+    warnings += [
         f"The instance network saw no vertebra at the centre of body {index + 1} from below."
         for index in blank
     ]
     if found < n_corpora:
-        said.append(f"{found} vertebrae were found, fewer than the {n_corpora} vertebral bodies.")
-    return tuple(said)
+        warnings.append(f"{found} vertebrae were found, fewer than the {n_corpora} vertebral bodies.")
+    return tuple(warnings)

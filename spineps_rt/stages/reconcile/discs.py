@@ -100,8 +100,8 @@ def body_heights(semantic: np.ndarray, instances: np.ndarray) -> dict[int, float
     vertebrae = [i for i in present if i in labels.LEVEL_ORDER]
     if not vertebrae:
         raise NoSpineError(
-            "structures of a spine were found but no vertebra; check that the scan shows one and that the "
-            "instance model fits the semantic model"
+            "Structures of a spine were found but no vertebra; check that the scan shows one and that the "
+            "instance model fits the semantic model."
         )
     bodies = statistics.region_statistics(instances * (semantic == labels.CORPUS), max(present))
     return {i: float(bodies.centroids[i, 1]) if bodies.sizes[i] else NOWHERE for i in vertebrae}

@@ -75,14 +75,14 @@ def reconcile(
     """
     if semantic.shape != instances.shape or semantic.ndim != 3:
         raise ContractError(
-            f"semantic mask {semantic.shape} and instance mask {instances.shape} must be 3-D, of one shape; "
-            "resample both to the input's grid first"
+            f"Semantic mask {semantic.shape} and instance mask {instances.shape} must be 3-D, of one shape; "
+            "resample both to the input's grid first."
         )
     options = options or ReconcileOptions()
     axes, signs = _to_pir(orientation)
     box = statistics.nonzero_box(semantic)
     if box is None:
-        raise NoSpineError("the semantic mask is empty: no spine was found in the field of view")
+        raise NoSpineError("The semantic mask is empty: no spine was found in the field of view.")
     turn = tuple(slice(None, None, sign) for sign in signs)
     sem = np.array(semantic[box].transpose(axes)[turn], np.uint8, order="C")
     inst = np.array(instances[box].transpose(axes)[turn], np.uint16, order="C")
@@ -121,7 +121,7 @@ def _clean(
     if options.fix_articular_inconsistency:
         inst = articular.unify(sem, inst)
     if options.assign_missing_components:
-        sem, inst, deleted = unassigned_bone.assign(sem, inst, from_bone_only=options.grow_from_bone_only)
+        sem, inst, deleted = unassigned_bone.assign(sem, inst)
         if deleted:
             notes.append(
                 f"{deleted} voxels of bone far from any vertebra were deleted from the semantic mask"
@@ -186,5 +186,5 @@ def _to_pir(orientation: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...
     codes = tuple(orientation)
     axes = tuple(next((k for k, code in enumerate(codes) if code in pair), -1) for pair in _DIRECTIONS)
     if sorted(axes) != [0, 1, 2] or len(codes) != 3:
-        raise ContractError(f"axis codes must be one each of P/A, I/S and R/L; got {codes}")
+        raise ContractError(f"Axis codes must be one each of P/A, I/S and R/L; got {codes}.")
     return axes, tuple(1 if codes[k] == pair[0] else -1 for k, pair in zip(axes, _DIRECTIONS))
