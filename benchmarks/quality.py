@@ -85,7 +85,8 @@ def _counted(result: Result, truth: Truth) -> bool:
 
 def judge_case(case: Case, cache: Path, pipeline: Pipeline) -> dict[str, Any] | None:
     """Finish, judge and score one scan; None where it was not run."""
-    row: dict[str, Any] = {"group": case.group, "damage": case.damage, "held_out": case.held_out}
+    damage = case.damage or ("contrast" if case.other_contrast else "")
+    row: dict[str, Any] = {"group": case.group, "damage": damage, "held_out": case.held_out}
     if (refused := cache / f"{case.key}.error").exists():
         return row | {"verdict": "error", "bad": True, "reasons": [refused.read_text()]}
     path = cache / f"{case.key}.npz"
@@ -103,18 +104,13 @@ def judge_case(case: Case, cache: Path, pipeline: Pipeline) -> dict[str, Any] | 
     return row | {"seconds": round(result.seconds["quality"], 3)}
 
 
-def off_purpose(row: dict[str, Any]) -> bool:
-    """Whether a scan was damaged or is of another contrast on purpose: then an alarm is no false one."""
-    return bool(row["damage"]) or row["group"] in ("t1w", "fatsat")
-
-
 def rates(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Bad results that are told and good ones that are doubted, in both halves."""
     answer: dict[str, Any] = {}
     for half, held_out in (("tuning", False), ("held out", True)):
         some = [row for row in rows.values() if row["held_out"] == held_out]
         bad = [row for row in some if row["bad"]]
-        good = [row for row in some if not row["bad"] and not off_purpose(row)]
+        good = [row for row in some if not row["bad"] and not row["damage"]]
         answer[half] = {
             "bad": len(bad),
             "bad_told": sum(row["verdict"] != "good" for row in bad),
@@ -122,7 +118,7 @@ def rates(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "good": len(good),
             "good_doubted": sum(row["verdict"] != "good" for row in good),
             "good_rejected": sum(row["verdict"] == "reject" for row in good),
-            "damaged_but_good": sum(off_purpose(row) and not row["bad"] for row in some),
+            "damaged_but_good": sum(bool(row["damage"]) and not row["bad"] for row in some),
         }
     return answer
 

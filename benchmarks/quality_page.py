@@ -1,4 +1,4 @@
-"""Verdicts against truth, in words: the benchmark page's section and the tables of docs/quality.md."""
+"""Verdicts against truth: the tables of docs/quality.md."""
 
 from __future__ import annotations
 
@@ -6,34 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality import off_purpose
+from benchmarks.page import table
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "quality.json"
 DOCS = HERE.parent / "docs" / "quality.md"
 MARKS = "<!-- {} of {}: python -m benchmarks.quality_page -->"
-
-
-def section(document: dict[str, Any]) -> str:
-    """Write the benchmark page's section.
-
-    Args:
-        document: results/quality.json.
-
-    Returns:
-        Markdown.
-    """
-    return "\n".join(
-        [
-            "## Verdicts: what is told of bad results",
-            "",
-            f"{document['date']}. {len(document['scans'])} scans through the embedded networks; "
-            "[docs/quality.md](../docs/quality.md) says which, and names every miss.",
-            "",
-            *rates(document),
-            "",
-        ]
-    )
 
 
 def rates(document: dict[str, Any]) -> list[str]:
@@ -51,7 +29,7 @@ def rates(document: dict[str, Any]) -> list[str]:
         for name, half in halves.items()
     ]
     head = ["scans", "bad and told", "of these `reject`", "good and doubted", "of these `reject`"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def misses(document: dict[str, Any]) -> list[str]:
@@ -60,11 +38,11 @@ def misses(document: dict[str, Any]) -> list[str]:
     for name, row in document["scans"].items():
         if row["bad"] and row["verdict"] == "good":
             rows.append([name, _half(row), "bad, not told", _worst(row), "-"])
-        elif not row["bad"] and not off_purpose(row) and row["verdict"] != "good":
+        elif not row["bad"] and not row["damage"] and row["verdict"] != "good":
             rows.append(
                 [name, _half(row), f"good, `{row['verdict']}`", _worst(row), "; ".join(row["reasons"])]
             )
-    return _table(["scan", "half", "miss", "worst Dice", "reasons"], rows) if rows else ["None."]
+    return table(["scan", "half", "miss", "worst Dice", "reasons"], rows) if rows else ["None."]
 
 
 def damaged(document: dict[str, Any]) -> list[str]:
@@ -72,9 +50,9 @@ def damaged(document: dict[str, Any]) -> list[str]:
     rows = [
         [name, _half(row), "bad" if row["bad"] else "good", _worst(row), row["verdict"], _kinds(row)]
         for name, row in document["scans"].items()
-        if off_purpose(row)
+        if row["damage"]
     ]
-    return _table(["scan", "half", "masks", "worst Dice", "verdict", "checks"], rows)
+    return table(["scan", "half", "masks", "worst Dice", "verdict", "checks"], rows)
 
 
 def groups(document: dict[str, Any]) -> list[str]:
@@ -88,7 +66,7 @@ def groups(document: dict[str, Any]) -> list[str]:
         good = [row for row in some if not row["bad"]]
         told, doubted = (sum(row["verdict"] != "good" for row in part) for part in (bad, good))
         rows.append([name, str(len(some)), _share(told, len(bad)), _share(doubted, len(good))])
-    return _table(["source", "scans", "bad and told", "good and doubted"], rows)
+    return table(["source", "scans", "bad and told", "good and doubted"], rows)
 
 
 def updated(text: str, document: dict[str, Any]) -> str:
@@ -124,10 +102,6 @@ def _kinds(row: dict[str, Any]) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{part} of {whole} ({part / whole:.0%})" if whole else "0 of 0"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from training.evaluate import label_slices, load, without_lowest
 
 SLAB = 5
 """Times that a single slice is repeated."""
+T1W_SCANS = ("VB1-02", "VB1-06", "VB1-08", "VB1-10")
 DAMAGES = ("shuffled", "mirrored", "noise", "inverted", "zeros", "half", "hot", "grey", "doubled", "cropped")
 
 
@@ -52,6 +53,11 @@ class Case:
     """Whether thresholds may not be chosen by it; a patient's scans are all on one side."""
     damage: str = ""
     """One of :data:`DAMAGES`, or none."""
+
+    @property
+    def other_contrast(self) -> bool:
+        """Whether it is no T2w scan, as its picture shows: fluid is dark, or fat is."""
+        return self.group in ("t1w", "fatsat") or self.name in T1W_SCANS
 
     @property
     def key(self) -> str:

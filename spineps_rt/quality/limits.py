@@ -74,7 +74,7 @@ class ImageLimits:
     """Rows without signal that the spine runs into above."""
     mirrored: Limits = Limits(0.995, 0.999)
     """Correlation of rows with their mirror images above."""
-    csf_to_body: tuple[Limits, Limits] = (Limits(1.15, 0.6), Limits(7.0, 1e9))
+    csf_to_body: tuple[Limits, Limits] = (Limits(1.15, 0.3), Limits(7.0, 1e9))
     """CSF over body below and above: T1w or inverted; fat suppressed."""
 
 
@@ -101,7 +101,7 @@ class QualityLimits:
             "t2w_semantic": NetworkLimits(
                 margins={CORPUS: Limits(0.30, 0.20), DISC: Limits(0.22, 0.12)},
                 body_margin=Limits(0.25, 0.12),
-                agreement=Limits(0.60, 0.30),
+                agreement=Limits(0.50, 0.25),
             )
         }
     )
