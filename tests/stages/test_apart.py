@@ -59,6 +59,16 @@ def test_crumbs_far_from_the_column_go_and_near_ones_stay(structure):
     assert [one.structure for one in removed] == [structure]
 
 
+def test_a_body_far_below_the_column_goes_with_the_crumbs_around_it():
+    semantic, instances = (np.pad(mask, ((0, 0), (0, 100), (0, 0))) for mask in spine())
+    expected = semantic.copy()
+    semantic[60:70, 230:242, 2:10], instances[60:70, 230:242, 2:10] = L.CORPUS, 9
+    semantic[60:70, 244:250, 2:10] = L.DISC
+    *masks, removed = remove_apart(semantic, instances, spacing=SPACING)
+    np.testing.assert_array_equal(masks[0], expected)
+    assert {one.structure for one in removed} == {L.CORPUS, L.DISC}
+
+
 def test_a_crumb_of_sacrum_in_the_neck_goes_and_a_large_sacrum_stays():
     semantic, instances = spine()
     semantic[72:74, 20:24, 4:8] = L.SACRUM

@@ -17,6 +17,8 @@ GAP_MM = 4.0
 """One of them is false where they lie this far apart there; pieces of one body do not."""
 FARTHEST_MM = 55.0
 """A body's centre lies nearer to the canal than this."""
+NEXT_MM = 90.0
+"""From a body's centre to the next one's, a missing one between them allowed for."""
 PIECE = 0.2
 """Pieces of a body or a canal below this share of its largest one are crumbs."""
 RIVAL = 0.3
@@ -97,7 +99,7 @@ class _Bodies:
         self._large = [k for k in self._large if self._away[k] >= 0]
 
     def false(self) -> list[int]:
-        """Pieces too far from the canal, or standing apart beside another one that is nearer."""
+        """Pieces too far from the canal or the others, or standing apart beside one that is nearer."""
         false = [k for k in self._large if FARTHEST_MM < self._away[k] < np.inf]
         worse = {k: (self._away[k], -int(self.found.sizes[k])) for k in self._large}
         for k in sorted(self._large, key=worse.__getitem__, reverse=True):
@@ -105,7 +107,19 @@ class _Bodies:
             others = [u for u in others if self.found.sizes[u] >= RIVAL * self.found.sizes[k]]
             if k not in false and any(self._stand_apart(k, u) for u in others):
                 false.append(k)
-        return false
+        return false + self._beyond([k for k in self._large if k not in false])
+
+    def _beyond(self, true: list[int]) -> list[int]:
+        """Pieces that a long way without a body parts from the most of them."""
+        down = sorted(true, key=lambda k: self.found.centroids[k, 1])
+        groups: list[list[int]] = [down[:1]]
+        for k in down[1:]:
+            way = (self.found.centroids[k] - self.found.centroids[groups[-1][-1]]) * self._spacing
+            if np.linalg.norm(way) > NEXT_MM:
+                groups.append([])
+            groups[-1].append(k)
+        column = max(groups, key=lambda group: int(self.found.sizes[group].sum()))
+        return [k for k in down if k not in column]
 
     def lost(self, false: list[int]) -> list[int]:
         """Instances of which no large piece is true."""
