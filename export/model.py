@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from spineps_rt.backends.onnxruntime import load_onnxruntime
 from spineps_rt.backends.openvino import BF16, require_bfloat16
 from spineps_rt.errors import ModelError, OutputExistsError
 from spineps_rt.export.extra import export_extra
@@ -38,8 +39,9 @@ def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wante
     if (output / MANIFEST).exists() and not overwrite:
         raise OutputExistsError(f"{output} already holds a model; pass --overwrite to replace it.")
     wanted = wanted or Wanted()
+    load_onnxruntime()  # before minutes of work are in vain
     if BF16 in wanted.precisions:
-        require_bfloat16()  # before minutes of work are in vain
+        require_bfloat16()
     with tempfile.TemporaryDirectory(prefix="spineps-rt-") as staging:
         staged = Path(staging)
         present = _present(source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -47,13 +48,7 @@ class OnnxEngine(Engine):
             UnavailableError: The provider, its libraries or a GPU are not there.
             ModelError: The graph cannot be read.
         """
-        try:
-            onnxruntime = import_onnxruntime()
-        except ImportError as error:
-            raise UnavailableError(
-                f"ONNX Runtime cannot be imported ({error}): pip install 'spineps-rt[onnx]', or [gpu13] or "
-                "[gpu12] on an NVIDIA GPU."
-            ) from error
+        onnxruntime = load_onnxruntime()
         if provider != CPU:
             _require_gpu(onnxruntime, provider)
         self._build = partial(_session, onnxruntime, provider=provider, threads=threads)
@@ -96,6 +91,21 @@ class OnnxEngine(Engine):
         """Release the session."""
         super().close()
         self._device = self._session = None
+
+
+def load_onnxruntime() -> ModuleType:
+    """Import ONNX Runtime with its telemetry off.
+
+    Raises:
+        UnavailableError: It is not installed; the message says how to get it.
+    """
+    try:
+        return import_onnxruntime()
+    except ImportError as error:
+        raise UnavailableError(
+            f"ONNX Runtime cannot be imported ({error}): pip install 'spineps-rt[onnx]', or [gpu13] or "
+            "[gpu12] on an NVIDIA GPU."
+        ) from error
 
 
 def _specs(nodes: Any) -> list[TensorSpec]:

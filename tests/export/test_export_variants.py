@@ -348,6 +348,15 @@ def test_bfloat16_that_the_processor_lacks_ends_with_one_sentence(tmp_path, run_
     assert not (tmp_path / "out").exists()
 
 
+def test_an_export_without_onnx_runtime_ends_at_once_and_names_it(tmp_path, run_cli, hide):
+    hide("onnxruntime")
+    source = write_unet(tmp_path / "in")
+    code, out, err = run_cli("export", "model", source, "-o", tmp_path / "out", "--precision", "fp16")
+    assert (code, out) == (23, "")
+    assert "pip install 'spineps-rt[onnx]'" in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_bfloat16_is_vouched_for_where_it_agrees(tmp_path, run_cli):
     if not in_bfloat16():
         pytest.skip("this processor does not compute in bfloat16")
