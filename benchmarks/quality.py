@@ -140,7 +140,13 @@ def main(data: Path, cache: Path, *, save: bool) -> None:
     found = rates(rows)
     click.echo(json.dumps(found, indent=1))
     if save:
-        document = {"benchmark": "quality", "date": str(date.today()), "rates": found, "scans": rows}
+        known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+        document = {"masks": known.get("masks", {})} | {
+            "benchmark": "quality",
+            "date": str(date.today()),
+            "rates": found,
+            "scans": rows,
+        }
         RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -55,6 +55,23 @@ def damaged(document: dict[str, Any]) -> list[str]:
     return table(["scan", "half", "masks", "worst Dice", "verdict", "checks"], rows)
 
 
+def masks(document: dict[str, Any]) -> list[str]:
+    """Good masks that were spoilt."""
+    rows = [
+        [
+            damage,
+            str(count["scans"]),
+            *(_share(part, count["scans"]) for part in (_told(count), count["reject"])),
+        ]
+        for damage, count in document["masks"].items()
+    ]
+    return table(["damage", "scans", "told", "of these `reject`"], rows)
+
+
+def _told(count: dict[str, int]) -> int:
+    return count["check"] + count["reject"]
+
+
 def groups(document: dict[str, Any]) -> list[str]:
     """Verdicts by source."""
     found: dict[str, list[dict[str, Any]]] = {}
@@ -75,7 +92,7 @@ def updated(text: str, document: dict[str, Any]) -> str:
     Raises:
         ValueError: A mark is missing.
     """
-    parts = {"rates": rates, "groups": groups, "misses": misses, "damaged": damaged}
+    parts = {"rates": rates, "groups": groups, "misses": misses, "damaged": damaged, "masks": masks}
     for name, lines in parts.items():
         start, end = (MARKS.format(word, name) for word in ("start", "end"))
         if text.count(start) != 1 or text.count(end) != 1:

@@ -53,7 +53,7 @@ class AnatomyLimits:
     fewest: Limits = Limits(2.5, 1.5)
     """Bodies below."""
     removed_ml: Limits = Limits(40.0, 1e9)
-    """Of what was taken away as apart from the column above."""
+    """Of bodies that were taken away as apart from the column above."""
     lopsided: Limits = Limits(6.0, 1e9)
     """Left processes over right ones, or the reverse, above."""
 
