@@ -165,7 +165,7 @@ def _agreements(
 
 
 def _apart(removed: Sequence[Removed], limits: AnatomyLimits) -> list[Reason]:
-    """Whole bodies in the belly make the rest doubtful; crumbs of other structures are cured by taking them."""
+    """False bodies make the rest doubtful; crumbs of other structures are cured by taking them."""
     if not removed:
         return []
     total = sum(one.ml for one in removed)
