@@ -24,17 +24,18 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("spineps_rt", "export", "training", "benchmarks", "tests/parity")
 FILE_LINES, BODY_LINES, PARAMETERS = 300, 40, 6
 BUDGETS = {
-    "root": 870,
-    "backends": 1100,
-    "cli": 970,
+    "root": 1010,
+    "backends": 1170,
+    "cli": 1060,
     "diagnostics": 470,
-    "inference": 850,
+    "inference": 870,
     "io": 540,
-    "kernels": 1500,
-    "models": 740,
+    "kernels": 1570,
+    "models": 760,
     "phantom": 1490,
-    "report": 630,
-    "stages": 1590,
+    "quality": 790,
+    "report": 670,
+    "stages": 1830,
 }
 """Room of the runtime -> most lines of code (without blank lines, comments and docstrings): what it holds and
 about a tenth more."""
@@ -50,7 +51,8 @@ ROOMS = {
     "backends": {"errors", "io", "kernels", "machine", "models"},
     "inference": {"backends", "errors", "kernels", "labels", "models", "options", "volume"},
     "stages": {"errors", "geometry", "kernels", "labels", "options", "volume"},
-    "report": {"errors", "io", "kernels", "labels", "machine", "results", "stages", "volume"},
+    "quality": {"errors", "kernels", "labels", "stages", "volume"},
+    "report": {"errors", "io", "kernels", "labels", "machine", "quality", "results", "stages", "volume"},
     "phantom": {"errors", "kernels", "labels", "volume"},
 }
 """Room of the runtime -> what it may use beside itself, so that the data flows in one direction."""

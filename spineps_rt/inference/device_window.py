@@ -32,6 +32,7 @@ def window_bytes(model: SemanticModel, plan: TilePlan, *, sums: str) -> dict[str
         "weights of a tile": 4 * math.prod(plan.patch),
         "accumulator": np.dtype(sums).itemsize * model.output.shape[1] * math.prod(plan.ring),
         "labels": math.prod(plan.padded),
+        "margins": 16 * model.output.shape[1] * plan.padded[plan.long_axis],
     }
 
 
@@ -74,6 +75,7 @@ class DeviceAccumulator:
         weights = importance_map(plan.patch) / np.float32(len(self._turns))
         if sums == "float16":
             weights /= weights.max()
+        self.margins = np.zeros((0, 0, 2))
         self._finished = 0
         self._begun = perf_counter()
         self._events: deque[Any] = deque()
@@ -95,7 +97,8 @@ class DeviceAccumulator:
         self._weights = cuda.to_device(weights, stream=run.stream)
         self._total = cuda.device_array((run.output.shape[1], *plan.ring), np.dtype(sums))
         self._bad = cuda.device_array(1, np.int32)
-        for zeros in (self._total, self._bad):
+        self._margins = cuda.device_array((run.output.shape[1], plan.padded[plan.long_axis], 2), np.float64)
+        for zeros in (self._total, self._bad, self._margins):
             kernels.clear(zeros, stream=run.stream)
         self._classes = cuda.device_array(plan.padded, np.uint8)
 
@@ -167,6 +170,7 @@ class DeviceAccumulator:
         with self._engine.explained():
             self._leave(plan.padded[plan.long_axis])
             answer, bad = self._classes.copy_to_host(stream=stream), self._bad.copy_to_host(stream=stream)
+            self.margins = self._margins.copy_to_host(stream=stream)[:, plan.inside[plan.long_axis]]
             stream.synchronize()
             self._sent = ()
         self.seconds = perf_counter() - self._begun
@@ -182,5 +186,6 @@ class DeviceAccumulator:
         from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415
 
         corners = self._plan.rows(self._finished, last)
-        kernels.finalise(self._total, self._classes, *corners, stream=self._run.stream)
+        axis = self._plan.long_axis
+        kernels.finalise(self._total, self._classes, corners, self._margins, axis, stream=self._run.stream)
         self._finished = last

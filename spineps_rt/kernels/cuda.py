@@ -23,6 +23,7 @@ Place = tuple[tuple[int, ...], tuple[bool, ...]]
 _mirrored = cuda.jit(device=True)(_rules.mirrored)
 _added = cuda.jit(device=True)(_rules.added)
 _beats = cuda.jit(device=True)(_rules.beats)
+_margin = cuda.jit(device=True)(_rules.margin)
 
 
 def _launch(kernel: Any, voxels: int, stream: Any, *arguments: Any) -> None:
@@ -161,36 +162,49 @@ def _accumulate(
 
 
 def finalise(
-    total: Any, classes: Any, low: tuple[int, ...], high: tuple[int, ...], *, stream: Any = 0
+    total: Any, classes: Any, box: tuple[tuple[int, ...], ...], margins: Any, axis: int, *, stream: Any = 0
 ) -> None:
-    """Give every voxel of a box its class and clear its sums, as :func:`spineps_rt.kernels.stitch.finalise`.
+    """Give voxels their class, clear their sums, add margins: :func:`spineps_rt.kernels.stitch.finalise`.
 
     Args:
         total: float32 or float16 (classes, n0, n1, n2), zeroed where read; axes 0 and 1 wrap around.
         classes: uint8 (N0, N1, N2), written in the box.
-        low: First voxel of the box in ``classes``.
-        high: First voxel behind it.
+        box: Its first voxel in ``classes``, and the first behind it.
+        margins: float64 (classes, N of ``axis``, 2), changed.
+        axis: 0 or 1; along it lie the rows of the margins.
         stream: Where the work is put.
     """
+    low, high = box
     voxels = math.prod(b - a for a, b in zip(low, high))
-    _launch(_finalise, voxels, stream, total, classes, low, high)
+    _launch(_finalise, voxels, stream, total, classes, low, high, margins, axis)
 
 
 @cuda.jit(cache=True)
-def _finalise(total: Any, classes: Any, low: tuple[int, ...], high: tuple[int, ...]) -> None:
+def _finalise(
+    total: Any, classes: Any, low: tuple[int, ...], high: tuple[int, ...], margins: Any, axis: int
+) -> None:
     n: int = cuda.grid(1)  # type: ignore[call-arg]
     size1, size2 = high[1] - low[1], high[2] - low[2]
     i, j, z = low[0] + n // (size1 * size2), low[1] + n // size2 % size1, low[2] + n % size2
     if i < high[0]:
         x, y = i % total.shape[1], j % total.shape[2]
-        best, chosen = total[0, x, y, z], 0
+        best, chosen = np.float32(total[0, x, y, z]), 0
+        second, together = np.float32(-math.inf), best
         total[0, x, y, z] = 0
         for c in range(1, total.shape[0]):
-            value = total[c, x, y, z]
+            value = np.float32(total[c, x, y, z])
             if _beats(value, best):
-                best, chosen = value, c
+                best, second, chosen = value, best, c
+            else:
+                second = max(second, value)
+            together += value
             total[c, x, y, z] = 0
         classes[i, j, z] = chosen
+        if chosen:
+            row = j if axis == 1 else i
+            lead = _margin(best, second, together / np.float32(total.shape[0]))
+            cuda.atomic.add(margins, (chosen, row, 0), 1.0)
+            cuda.atomic.add(margins, (chosen, row, 1), lead)
 
 
 def classify(logits: Any, stride: int, classes: Any, *, stream: Any = 0) -> None:
