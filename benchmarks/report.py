@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks import (
     engines_page,
+    gpu_calls_page,
     kernels_page,
     latency_page,
     localiser_page,
@@ -34,6 +35,7 @@ PAGES: dict[str, tuple[str, str, Callable[..., str]]] = {
     "kernels": ("kernels", "kernels against the libraries of the field", kernels_page.page),
     "variants": ("variants", "fp16, int8, bfloat16 and batches against float32", variants_page.page),
     "engines": ("engines", "engines of TensorRT-RTX, built without a GPU", engines_page.page),
+    "gpu_calls": ("gpu", "what a scan asks of a GPU, counted without one", gpu_calls_page.page),
 }
 """Benchmark -> file in pages/, what it is about, and what writes it."""
 

@@ -105,6 +105,12 @@ class SelfTestError(EngineError):
     """An engine's masks of the self-test's phantom are not those of the reference."""
 
 
+class QualityError(SpinepsError):
+    """The masks got a verdict that was not to be accepted."""
+
+    exit_code = 25
+
+
 class IncompleteSetError(SpinepsError):
     """Results are not whole: a file is missing, or is not the one that the run record vouches for."""
 

@@ -90,6 +90,9 @@ class ReconcileOptions:
     """Join two instances without a disc between them."""
     fix_posterior_instances: bool = True
     """Move posterior elements that got their neighbour's instance."""
+    remove_apart: bool = True
+    """Take away what lies apart from the one column with its canal: whole vertebrae in front of it, crumbs of
+    disc, sacrum or endplate in the belly. SPINEPS keeps them, and they shift the vertebrae's numbers."""
     first_vertebra: int = 2
     """Instance id of the topmost vertebra; C2, because the embedded models know no C1."""
     split_top_by_height: bool = True
@@ -109,6 +112,8 @@ class ReconcileOptions:
     deletes endplate voxels that another vertebra reaches first."""
 
 
+STRICT = ("check", "reject")
+"""Verdicts that may be made an error."""
 COUNT_FROM = ("sacrum", "top")
 """Where the vertebrae's numbers may start."""
 
@@ -150,6 +155,7 @@ AS_SPINEPS = Options(
     preprocess=PreprocessOptions(bias_field=True),
     semantic=SemanticOptions(skip_margin=False, localize=False),
     reconcile=ReconcileOptions(
+        remove_apart=False,
         split_top_by_height=False,
         gap_for_missing_body=False,
         spare_sacrum_id=False,

@@ -24,17 +24,18 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("spineps_rt", "export", "training", "benchmarks", "tests/parity")
 FILE_LINES, BODY_LINES, PARAMETERS = 300, 40, 6
 BUDGETS = {
-    "root": 870,
-    "backends": 820,
-    "cli": 1170,
-    "diagnostics": 450,
-    "inference": 820,
+    "root": 1010,
+    "backends": 1170,
+    "cli": 1190,
+    "diagnostics": 470,
+    "inference": 870,
     "io": 990,
-    "kernels": 1390,
-    "models": 740,
+    "kernels": 1570,
+    "models": 760,
     "phantom": 1490,
-    "report": 630,
-    "stages": 1590,
+    "quality": 790,
+    "report": 670,
+    "stages": 1830,
 }
 """Room of the runtime -> most lines of code (without blank lines, comments and docstrings): what it holds and
 about a tenth more."""
@@ -47,10 +48,11 @@ ROOMS = {
     "kernels": {"errors", "machine"},
     "io": {"errors", "geometry", "volume"},
     "models": {"engines", "errors", "io", "machine"},
-    "backends": {"errors", "kernels", "machine", "models"},
+    "backends": {"errors", "io", "kernels", "machine", "models"},
     "inference": {"backends", "errors", "kernels", "labels", "models", "options", "volume"},
     "stages": {"errors", "geometry", "kernels", "labels", "options", "volume"},
-    "report": {"errors", "io", "kernels", "labels", "machine", "results", "stages", "volume"},
+    "quality": {"errors", "kernels", "labels", "stages", "volume"},
+    "report": {"errors", "io", "kernels", "labels", "machine", "quality", "results", "stages", "volume"},
     "phantom": {"errors", "kernels", "labels", "volume"},
 }
 """Room of the runtime -> what it may use beside itself, so that the data flows in one direction."""

@@ -37,6 +37,7 @@ STAGES = (
     "reconcile",
     "labeling",
     "points",
+    "quality",
 )
 OPTIONS = Options(engine=EngineOptions("onnx", threads=1))
 

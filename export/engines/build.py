@@ -12,16 +12,14 @@ from typing import Any
 
 from spineps_rt._version import __version__
 from spineps_rt.backends.engine_cache import (
-    FOLDER_VARIABLE,
     EngineKey,
-    cache_folder,
+    private_folder,
     read_own,
-    require_private,
 )
 from spineps_rt.backends.folds import each_fold
 from spineps_rt.backends.tensorrt import FULL, HALF, compatible_version, engine_key
 from spineps_rt.backends.tensorrt_library import Library, load_library
-from spineps_rt.errors import EngineError, ModelError, OutputError
+from spineps_rt.errors import EngineError, ModelError
 from spineps_rt.export.engines.tensorrt import BuildOptions, NoFloat32Error, build_engine, targets
 from spineps_rt.io.atomic import write_together
 from spineps_rt.models.manifest import Model
@@ -119,28 +117,6 @@ def _remedy(error: EngineError, model: Model) -> str:
     if HALF in model.variants:
         return f" Build with --precision {HALF}."
     return f" This model has no {HALF}: leave {error.target.removeprefix('sm')} out of --sm."
-
-
-def private_folder() -> Path:
-    """Make the cache if need be.
-
-    Returns:
-        The folder, which only this user can write.
-
-    Raises:
-        EngineError: It is there and not private.
-        OutputError: It cannot be made.
-    """
-    folder = cache_folder()
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The engine cache {folder} cannot be made ({error.strerror}); name another folder with "
-            f"{FOLDER_VARIABLE}."
-        ) from error
-    require_private(folder)
-    return folder
 
 
 def _wanted(library: Library, sm: Sequence[str], options: BuildOptions) -> list[str]:

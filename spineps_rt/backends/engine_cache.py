@@ -19,7 +19,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from spineps_rt.backends.base import UnavailableError
-from spineps_rt.errors import EngineError
+from spineps_rt.errors import EngineError, OutputError
 from spineps_rt.machine import user_folder, user_id
 
 FOLDER_VARIABLE = "SPINEPS_RT_CACHE"
@@ -77,6 +77,31 @@ def cache_folder() -> Path:
         raise EngineError(
             f"There is no home folder to keep engines in; set {FOLDER_VARIABLE} to a folder of your own."
         )
+    return folder
+
+
+def private_folder(name: str = "") -> Path:
+    """Make the cache if need be.
+
+    Args:
+        name: Of a folder in it; empty for itself.
+
+    Returns:
+        The folder, which only this user can write.
+
+    Raises:
+        EngineError: It is there and not private.
+        OutputError: It cannot be made.
+    """
+    for folder in (cache_folder(), cache_folder() / name):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"The engine cache {folder} cannot be made ({error.strerror}); name another folder with "
+                f"{FOLDER_VARIABLE}."
+            ) from error
+        require_private(folder)
     return folder
 
 

@@ -17,6 +17,7 @@ from spineps_rt.io.sets import refuse_another
 from spineps_rt.io.streams import file_sha256, open_input, printable
 from spineps_rt.options import (
     COUNT_FROM,
+    STRICT,
     SUMS,
     EngineOptions,
     LabelingOptions,
@@ -75,6 +76,11 @@ Job = tuple[Callable[[str, float], None], Path, OutputPaths]
     show_default=True,
     help="What a GPU sums logits in; float16 takes half the memory.",
 )
+@click.option(
+    "--strict",
+    type=click.Choice(STRICT),
+    help="Make this verdict on the masks, and what is worse, an error; then nothing is written.",
+)
 @click.option("--any-plane", is_flag=True, help="Accept scans whose slices are not sagittal.")
 @shared.verbose
 @shared.quiet
@@ -91,6 +97,7 @@ def run(
     mirror: bool,
     localize: bool,
     sums: str,
+    strict: str | None,
     any_plane: bool,
     verbose: bool,
     quiet: bool,
@@ -123,7 +130,7 @@ def run(
         from spineps_rt.pipeline import Pipeline  # noqa: PLC0415 (numba and the engines; --help needs neither)
 
         with Pipeline(model, options=options) as pipeline:
-            failures += _segment_all(pipeline, accepted, progress, overwrite=overwrite)
+            failures += _segment_all(pipeline, accepted, progress, strict, overwrite=overwrite)
     _conclude(scans, failures, quiet=quiet)
 
 
@@ -151,6 +158,7 @@ def _segment_all(
     pipeline: Pipeline,
     scans: list[tuple[Path, OutputPaths]],
     progress: ProgressDisplay,
+    strict: str | None,
     *,
     overwrite: bool,
 ) -> list[Failure]:
@@ -159,7 +167,7 @@ def _segment_all(
         (progress.scan(printable(scan.name), number, len(scans)), scan, paths)
         for number, (scan, paths) in enumerate(scans, 1)
     )
-    stages = _stages(pipeline, progress, overwrite=overwrite)
+    stages = _stages(pipeline, progress, strict, overwrite=overwrite)
     failures: list[Failure] = []
     run = stages.overlap if len(scans) > 1 else stages.one_by_one
     for (scan, _), done in zip(scans, run(jobs)):
@@ -174,7 +182,7 @@ def _segment_all(
 
 
 def _stages(
-    pipeline: Pipeline, progress: ProgressDisplay, *, overwrite: bool
+    pipeline: Pipeline, progress: ProgressDisplay, strict: str | None, *, overwrite: bool
 ) -> ThreeStages[Job, Any, Any, None]:
     """What is done with each scan: segment it, write its files, say what they hold."""
     from spineps_rt.overlap import ThreeStages  # noqa: PLC0415
@@ -190,6 +198,8 @@ def _stages(
     def finish(predicted: tuple[Job, Predicted]) -> None:
         (report, _, paths), masks = predicted
         result = pipeline.finish(masks)
+        if strict:
+            result.quality.demand(strict)
         report("write", 0.0)
         write_outputs(result, paths, overwrite=overwrite)
         report("write", 1.0)

@@ -39,7 +39,7 @@ class Bench:
     peak_bytes: int
     """Largest resident memory of the process."""
     gpu_bytes: int | None
-    """Most memory that was taken on the first GPU, by all processes; None without one."""
+    """Most memory that was taken on the first GPU, by all processes; None where no engine used it."""
     matmul_gflops: float
     """10^9 operations a second of a large float32 matrix product of numpy's on the processor."""
     networks: list[dict[str, Any]]
@@ -170,7 +170,8 @@ def _network(model: Model, runs: list[dict[str, Any]], matmul: float) -> dict[st
     figures["seconds"] = float(np.median([run["seconds"] for run in runs]))
     if model.cost is not None and figures["samples"]:
         figures["gflop"] = model.cost.flops * figures["samples"] / 1e9
-        figures["gflops"] = figures["gflop"] / figures["seconds"]
-        if "CPU" in figures["provider"]:
-            figures["share"] = figures["gflops"] / matmul
+        if figures["seconds"]:
+            figures["gflops"] = figures["gflop"] / figures["seconds"]
+            if "CPU" in figures["provider"]:
+                figures["share"] = figures["gflops"] / matmul
     return figures

@@ -107,18 +107,33 @@ def self_test(
         SpinepsError: There is no stored answer and :data:`REFERENCE` fails.
     """
     models = model if isinstance(model, ModelPair) else resolve_models(model)
-    scan = read_nifti(folder / "scan.nii.gz")
-    paths = _answer_paths(models, folder)
-    stored = all(path.is_file() for path in paths)
-    if stored:
-        semantic, instances = (read_nifti(path).array for path in paths)
-    else:
+    scan, answer = stored_phantom(models, folder=folder)
+    reference = answer
+    if reference is None:
         with _open_reference(models, threads) as pipeline:
-            semantic, instances = _masks(pipeline.run(scan))
+            reference = _masks(pipeline.run(scan))
     checks: list[Check] = []
     for device in devices:
-        checks.append(_check(models, device, threads, scan, (semantic, instances), checks))
-    return checks, stored
+        checks.append(_check(models, device, threads, scan, reference, checks))
+    return checks, answer is not None
+
+
+def stored_phantom(models: ModelPair, *, folder: Path = FOLDER) -> tuple[Volume, Masks | None]:
+    """Read the phantom.
+
+    Args:
+        models: Whose answer is wanted.
+        folder: Holds the phantom and answers.
+
+    Returns:
+        The phantom, and both masks of the stored answer; None where there is none of these models.
+    """
+    scan = read_nifti(folder / "scan.nii.gz")
+    paths = _answer_paths(models, folder)
+    if not all(path.is_file() for path in paths):
+        return scan, None
+    semantic, instances = (read_nifti(path).array for path in paths)
+    return scan, (semantic, instances)
 
 
 def require_passed(checks: Sequence[Check]) -> None:

@@ -58,6 +58,7 @@ def run_record(result: Result, *, name: str, files: Mapping[str, bytes]) -> byte
             "instance_ml": {str(v): round(ml, 3) for v, ml in result.volumes.items()},
             "structure_ml": {structure_name(v): round(ml, 3) for v, ml in result.structure_volumes.items()},
         },
+        "quality": result.quality.as_record(result.places),
         "warnings": list(result.warnings),
         "seconds": {stage.stage: round(stage.seconds, 3) for stage in result.stages},
         "total_seconds": round(sum(stage.seconds for stage in result.stages), 3),

@@ -37,6 +37,8 @@ def write_outputs(result: Result, paths: OutputPaths, *, overwrite: bool = False
         subtitle=span(result),
         footer=f"spineps-rt {__version__} · {', '.join(names)} · not a medical device, not for clinical use",
         names=result.names,
+        doubtful=result.quality.doubtful,
+        reasons=[f"{reason.verdict}: {reason.text}" for reason in result.quality.alarms],
     )
     image, semantic, instances = result.image, result.semantic, result.instances
     with ThreadPoolExecutor(2) as pool:  # packing and drawing release the interpreter lock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 
@@ -240,3 +241,46 @@ def test_the_package_is_light_until_an_engine_opens():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_variant_that_onnx_runtime_puts_on_the_processor_is_an_error(semantic):
+    """It falls back without a word when a session is built anew, too."""
+    with open_engine(semantic, device="onnx") as engine:
+        engine._wanted = onnx.CUDA
+        with pytest.raises(EngineError, match="could not load CUDAExecutionProvider and took CPU"):
+            engine.switch_variant(semantic)
+
+
+def test_every_provider_of_a_gpu_is_told_to_leave_tf32(semantic, monkeypatch, tmp_path):
+    monkeypatch.setenv("SPINEPS_RT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    monkeypatch.setattr(onnx, "work_stream", lambda: 1234)
+    asked = []
+    onnxruntime = onnx.import_onnxruntime()
+
+    def session(graph, options, *, providers, enable_fallback):
+        asked.append(providers)
+        return onnxruntime_session(graph, options, providers=["CPUExecutionProvider"])
+
+    onnxruntime_session = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    onnx._session(onnxruntime, semantic, provider=onnx.CUDA, threads=1, on_our_stream=True)
+    onnx._session(onnxruntime, semantic, provider=onnx.TENSORRT, threads=1, on_our_stream=False)
+    (cuda, *_), (tensorrt, *_) = asked
+    assert cuda[1]["use_tf32"] == "0"
+    assert cuda[1]["user_compute_stream"] == "1234"
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
+    folder = tmp_path / "cache" / "onnx-tensorrt"
+    assert tensorrt == (
+        onnx.TENSORRT,
+        {
+            "trt_engine_cache_enable": "True",
+            "trt_engine_cache_path": str(folder),
+            "trt_timing_cache_enable": "True",
+            "trt_timing_cache_path": str(folder),
+        },
+    )
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "cache").chmod(0o777)
+    with pytest.raises(EngineError, match="written by others"):
+        onnx._session(onnxruntime, semantic, provider=onnx.TENSORRT, threads=1)

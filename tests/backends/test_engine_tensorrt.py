@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
@@ -126,6 +127,59 @@ def put(key, engine):
     said = {**asdict(key), "engine_sha256": hashlib.sha256(engine).hexdigest()}
     (folder / f"{key.name}.engine").write_bytes(engine)
     (folder / f"{key.name}.json").write_text(json.dumps(said))
+
+
+TARGETS = ("80", "86", "89", "120")
+
+
+@pytest.fixture
+def four(rtx, model):
+    """Engines of one model for four architectures, as the library builds them: target -> file."""
+    built = build_engines(model, library="tensorrt-rtx", sm=TARGETS)
+    return dict(zip(TARGETS, (one.path for one in built.stored)))
+
+
+def pass_for(path, other):
+    """Give an engine another's name, its metadata with it."""
+    for suffix in (".engine", ".json"):
+        shutil.copy(path.with_suffix(suffix), other.with_suffix(suffix))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_engines_of_four_gpus_are_each_taken_for_its_own(rtx, model, four, target):
+    key, content = find_plan(model, rtx, f"sm{target}")[1:]
+    assert (key.target, content) == (f"sm{target}", four[target].read_bytes())
+    others = [four[other].read_bytes() for other in TARGETS if other != target]
+    assert content not in others
+
+
+@pytest.mark.parametrize(("came", "here"), [("86", "89"), ("89", "86"), ("120", "80"), ("80", "120")])
+def test_an_engine_of_another_gpu_under_this_one_s_name(rtx, model, four, came, here):
+    pass_for(four[came], four[here])
+    with pytest.raises(EngineError, match=rf"its target is sm{came}; expected sm{here}\. Build it"):
+        find_plan(model, rtx, f"sm{here}")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("where", [0, 100, -1])
+def test_a_changed_byte_or_a_missing_end_of_a_real_engine(rtx, model, four, target, where):
+    whole = four[target].read_bytes()
+    changed = bytearray(whole)
+    changed[where] ^= 1
+    for spoilt in (bytes(changed), whole[: len(whole) // 2], whole + b"\0", b""):
+        four[target].write_bytes(spoilt)
+        with pytest.raises(EngineError, match=r"is damaged: its SHA-256 is not that of its metadata"):
+            find_plan(model, rtx, f"sm{target}")
+
+
+def test_a_real_engine_of_another_release_of_the_library(model, four):
+    newer = Library("tensorrt-rtx", SimpleNamespace(__version__="1.8.0"), None)
+    with pytest.raises(UnavailableError, match=r"only tiny-semantic-sm120-.*Build it"):
+        find_plan(model, newer, "sm86")
+    renamed = four["86"].with_name(f"{engine_key(model, newer, 'sm86').name}.engine")
+    pass_for(four["86"], renamed)
+    with pytest.raises(EngineError, match=r"its version is 1\.7.*; expected 1\.8\.0"):
+        find_plan(model, newer, "sm86")
 
 
 def test_signature_of_an_engine(rtx):

@@ -87,6 +87,49 @@ def test_run_record_says_what_ran_and_names_nobody(command, tmp_path):
     assert record["exit"] == 0
 
 
+def lopsided():
+    """A tiny spine that is narrower from slice to slice, so that each looks most like its neighbours."""
+    truth = tiny_scan.labels()
+    for slice_ in range(truth.shape[2]):
+        truth[8 : 8 + slice_ // 2, :, slice_] = 0
+    return tiny_scan.image(truth)
+
+
+def grainy():
+    """The same with more than seven grey levels, which are too few to be trusted."""
+    image = lopsided()
+    return image + np.random.default_rng(3).integers(0, 30, image.shape).astype(np.int16) * (image > 0)
+
+
+def test_the_verdict_is_in_record_and_table(command, tmp_path):
+    scan = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz", lopsided())
+    code, out, _ = command(scan)
+    record = json.loads((tmp_path / "derivatives_seg" / FILES[2]).read_text())
+    assert code == 0
+    assert record["quality"]["verdict"] == "reject"
+    assert record["quality"]["places"]["L4"] == record["quality"]["places"]["disc L4/L5"] == "good"
+    reason = record["quality"]["reasons"][0]
+    assert (reason["kind"], reason["place"], reason["value"]) == ("grey levels", "scan", 7)
+    assert "reject   the image has only 7 grey levels" in out
+    assert "quality  reject: 1 reason (scan)" in out
+
+
+@pytest.mark.parametrize("strict", ["check", "reject"])
+def test_strict_makes_a_verdict_an_error_and_writes_nothing(command, tmp_path, strict):
+    bad = tiny_scan.write_scan(tmp_path / "sub-bad_T2w.nii.gz", lopsided())
+    code, out, err = command(bad, "--strict", strict)
+    assert code == errors.QualityError.exit_code == 25
+    assert out == ""
+    assert "only 7 grey levels" in err and "--strict" in err
+    assert names(tmp_path / "derivatives_seg") is None
+    good = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz", grainy())
+    code, out, err = command(bad, good, "--strict", strict)
+    assert code == 25
+    assert names(tmp_path / "derivatives_seg") == FILES
+    assert "quality  good" in out
+    assert "1 of 2 scans segmented" in err
+
+
 @pytest.mark.parametrize(("flag", "on"), [("--bias-field", True), ("--no-bias-field", False)])
 def test_bias_field_is_corrected_on_demand(command, tmp_path, flag, on):
     code, _, err = command(tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz"), flag)

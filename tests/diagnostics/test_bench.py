@@ -13,6 +13,7 @@ from spineps_rt.cli.main import cli
 from spineps_rt.diagnostics import bench as measuring
 from spineps_rt.errors import EngineError, SelfTestError
 from spineps_rt.options import EngineOptions, Options
+from spineps_rt.pipeline import Pipeline
 from spineps_rt.timing import process_seconds
 
 COST = {"flops": 4_000_000, "activation_bytes": 1000}
@@ -75,6 +76,14 @@ def test_an_unknown_engine_is_refused(place):
     answer = CliRunner().invoke(cli, ["bench", "--engines", "onnx,abacus"])
     assert answer.exit_code == 2
     assert "There is no 'abacus'" in answer.output
+
+
+def test_an_engine_that_tells_no_seconds_gives_no_speed(place):
+    with Pipeline(place[0] / "models", options=Options(engine=EngineOptions("onnx"))) as pipeline:
+        model = pipeline.models.semantic
+    told = {"kind": "semantic", "name": "x", "provider": "CUDA", "samples": 4, "seconds": 0.0}
+    assert measuring._network(model, [told], 100.0)["gflop"] == pytest.approx(0.016)
+    assert "gflops" not in measuring._network(model, [told], 100.0)
 
 
 def test_percentiles_are_those_of_the_sorted_runs():

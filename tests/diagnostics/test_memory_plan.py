@@ -46,6 +46,7 @@ def test_every_part_by_hand(tmp_path):
             "weights of a tile": 4 * 8 * 16 * 16,
             "accumulator": 2 * 3 * 8 * 16 * 16,
             "labels": 8 * 40 * 16,
+            "margins": 16 * 3 * 40,
         },
         "instance": {"activations": 8 * 980, "input and output": 8 * 2 * 16 * 24 * 8},
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -247,6 +249,42 @@ def test_a_batch_that_does_not_fit_runs_one_by_one(semantic, monkeypatch, caplog
     assert cramped.refused == 1
     assert "3 samples at once of model tiny-semantic; going on one by one" in caplog.text
     np.testing.assert_array_equal(labels, expected)
+
+
+def test_what_the_failed_attempt_held_is_free_before_the_next(semantic, monkeypatch):
+    """The frames of an error hold its arrays, and numba keeps what is freed: both must go before a retry."""
+    held, cleared = [], []
+    pending = SimpleNamespace(clear=lambda: cleared.append("cleared"))
+    context = SimpleNamespace(memory_manager=SimpleNamespace(deallocations=pending))
+    monkeypatch.setattr(cuda, "current_context", lambda: context)
+
+    class Window:
+        pass
+
+    def attempt(engine):
+        window = Window()
+        window.itself = window  # a cycle, as contexts and closures make them
+        held.append(weakref.ref(window))
+        try:
+            raise RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")
+        except RuntimeError as error:
+            with engine.explained():
+                raise ValueError("could not run") from error
+
+    with open_on_device(semantic, "b3") as engine:
+        switch = engine.switch_variant
+        engine.device_buffers()
+
+        def look_and_switch(model):
+            assert held[-1]() is None
+            assert cleared == ["cleared"]
+            return switch(model)
+
+        engine.switch_variant = look_and_switch
+        with pytest.raises(OutOfMemoryError, match="could not run"):
+            memory_module.within_memory(engine, partial(attempt, engine))
+        assert engine.model.batch == 1
+    assert len(held) == 2
 
 
 def test_memory_that_never_suffices_is_an_error_that_says_what_to_do(semantic, monkeypatch):

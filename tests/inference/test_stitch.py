@@ -41,6 +41,18 @@ def naive(engine, image, step):
     return total.argmax(0).astype(np.uint8)[inside]
 
 
+def slow_margins(sums, low, shape, axis):
+    """What a box adds to the margins, voxel by voxel."""
+    table = np.zeros((len(sums), shape[axis], 2))
+    for place in np.ndindex(sums.shape[1:]):
+        values = sums[(slice(None), *place)].astype(float)
+        second, best = np.sort(values)[-2:]
+        if values.argmax():
+            lead = (best - second) / (best - values.mean())
+            table[values.argmax(), low[axis] + place[axis]] += (1, lead)
+    return table
+
+
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
     """Logits depend on where in the tile a voxel lies, so overlapping tiles disagree."""
@@ -137,7 +149,10 @@ def test_kernels_equal_numpy_on_a_ring(start, dtype, threads, monkeypatch):
     classes = np.full((5, 12, 5), 77, np.uint8)
     box = np.ix_(range(3), range(1, 4), np.arange(4, 9) % 6, range(start[2], 5))
     found = expected[box].argmax(axis=0)
-    kernels.finalise(total, classes, low, high)
+    axis = start[0] % 2
+    margins = np.ones((3, classes.shape[axis], 2))
+    kernels.finalise(total, classes, low, high, margins, axis)
+    np.testing.assert_allclose(margins - 1, slow_margins(expected[box], low, classes.shape, axis), rtol=1e-5)
     np.testing.assert_array_equal(classes[1:4, 4:9, start[2] :], found)
     classes[1:4, 4:9, start[2] :] = 77
     assert (classes == 77).all()
@@ -170,3 +185,30 @@ def test_wrong_axes_are_named(tmp_path, axes):
     folder = tiny_models.write_semantic(tmp_path / "s", mirror_axes=axes)
     with pytest.raises(ModelError, match="field 'mirror_axes'"):
         load_model(folder)
+
+
+def test_margins_are_those_of_the_whole_volume(engine):
+    image = np.random.default_rng(5).normal(size=(4, 29, 6)).astype(np.float32)
+    plan = plan_tiles(image.shape, PATCH, 0.5)
+    window = HostAccumulator(engine, image, plan)
+    classes = sliding_window(window, plan)
+    assert plan.long_axis == 1
+    counts = np.stack([(classes == c).sum(axis=(0, 2)) for c in range(1, 4)])
+    np.testing.assert_array_equal(window.margins[1:, :, 0], counts)
+    assert not window.margins[0].any()
+    mean = window.margins[1:, :, 1].sum() / counts.sum()
+    assert 0 < mean < 4 / 3
+
+
+def test_a_network_that_hardly_knows_has_a_small_margin(tmp_path):
+    """An image on the levels themselves leaves no doubt; one halfway between them leaves much."""
+    folder = tiny_models.write_semantic(tmp_path, levels=(0.0, 1.0, 9.0), patch=PATCH)
+    with open_engine(load_model(folder), device="onnx") as engine:
+        plan = plan_tiles((4, 20, 6), PATCH, 0.5)
+        found = []
+        for value in (1.0, 0.55):
+            window = HostAccumulator(engine, np.full((4, 20, 6), value, np.float32), plan)
+            assert (sliding_window(window, plan) == 1).all()
+            voxels, margins = window.margins[1].sum(axis=0)
+            found.append(margins / voxels)
+    assert found[1] < 0.3 * found[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,35 @@ from PIL import Image
 import tiny_scan
 from spineps_rt.report.colours import instance_colour, structure_colour
 from spineps_rt.report.cuts import cut_along, find_centreline
-from spineps_rt.report.drawing import Name, overlay, write_names
+from spineps_rt.report.drawing import AMBER, Name, fitting, font, overlay, write_names
 from spineps_rt.report.snapshot import Caption, render_snapshot
 from spineps_rt.volume import Volume, reorient
 
 CAPTION = Caption("sub-x_T2w.nii.gz", "C2 to C6", "spineps-rt")
+
+
+def amber(pixels):
+    return (np.abs(pixels.astype(int) - AMBER) < 30).all(axis=-1).sum()
+
+
+def test_doubtful_vertebrae_are_outlined_and_reasons_are_written():
+    image, semantic, instances = scoliosis()
+    volumes = [Volume(array, np.diag([1.0, -1.0, 1.0, 1.0])) for array in (image, semantic, instances)]
+    pages = [
+        np.asarray(Image.open(io.BytesIO(render_snapshot(*volumes, caption=replace(CAPTION, **doubt)))))
+        for doubt in ({}, {"doubtful": [22]}, {"reasons": ["check: L1 is low"]}, {"reasons": ["check"] * 12})
+    ]
+    counts = [amber(page) for page in pages]
+    assert counts[0] < 20
+    assert counts[1] > counts[0] + 200
+    assert counts[2] > counts[0] + 50
+    assert [page.shape[0] - pages[0].shape[0] for page in pages] == [0, 0, 24, 24 * 9]
+
+
+def test_a_long_reason_is_cut_to_the_page():
+    text = fitting("word " * 200, 300, size=17)
+    assert font(17).getlength(text) <= 300 and text.endswith("…")
+    assert fitting("short", 300, size=17) == "short"
 
 
 def scoliosis():

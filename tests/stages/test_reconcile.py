@@ -31,7 +31,8 @@ def test_a_clean_column_is_numbered_from_the_top():
     assert result.semantic[middle][TOP + 11] == labels.ENDPLATE_SUPERIOR
     unchanged = c.semantic != labels.ENDPLATE
     np.testing.assert_array_equal(result.semantic[unchanged], c.semantic[unchanged])
-    assert result.warnings == ("C4 got 0 disc components instead of one",)
+    assert result.disc_counts == {4: 0}
+    assert result.warnings == ()
 
 
 @pytest.mark.parametrize("codes", [("L", "P", "S"), ("R", "A", "S"), ("A", "S", "L"), ("I", "L", "P")])
@@ -63,7 +64,7 @@ def test_sacrum_metal_and_dens_get_fixed_ids():
     c.semantic[5, 8, 5] = labels.METAL
     c.semantic[8:10, TOP - 3 : TOP, 5:7] = labels.DENS
     c.instances[8:10, TOP - 3 : TOP, 5:7] = c.instances[8, TOP, 5]
-    result = run(c.semantic, c.instances, first_vertebra=5)
+    result = run(c.semantic, c.instances, first_vertebra=5, remove_apart=False)
     assert set(np.unique(result.instances[c.semantic == labels.SACRUM])) == {labels.SACRUM_INSTANCE}
     assert result.instances[5, 8, 5] == labels.METAL
     assert set(np.unique(result.instances[c.semantic == labels.DENS])) == {labels.C2_INSTANCE}

@@ -25,8 +25,8 @@ def run(c, *, codes=PIR, **rules) -> Reconciled:
     options = replace(AS_SPINEPS.reconcile, **rules)
     arrays = turned(c.semantic, codes), turned(c.instances, codes)
     result = reconcile(*arrays, spacing=SPACING, orientation=codes, options=options)
-    back = (turned(array, codes, back=True) for array in (result.semantic, result.instances))
-    return Reconciled(*back, result.warnings)
+    semantic, instances = (turned(a, codes, back=True) for a in (result.semantic, result.instances))
+    return replace(result, semantic=semantic, instances=instances)
 
 
 def test_spineps_s_way_differs_from_the_defaults_in_the_rules_alone():
@@ -41,6 +41,7 @@ def test_spineps_s_way_differs_from_the_defaults_in_the_rules_alone():
         "spare_sacrum_id",
         "discs_above_first_body",
         "keep_contested_endplates",
+        "remove_apart",
     }
 
 

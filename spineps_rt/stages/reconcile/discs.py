@@ -18,7 +18,7 @@ NOWHERE = -np.inf
 
 def attach_discs(
     semantic: np.ndarray, instances: np.ndarray, heights: dict[int, float], *, above_first: bool = True
-) -> tuple[np.ndarray, list[str]]:
+) -> tuple[np.ndarray, dict[int, int]]:
     """Write ``DISC_OFFSET + v`` into every disc component below vertebra v.
 
     A disc above all bodies gets the id before the topmost vertebra's. Where an instance has no body (the
@@ -31,20 +31,20 @@ def attach_discs(
         above_first: Leave instances without a body aside; else as SPINEPS.
 
     Returns:
-        New instance mask, and what a reader should know about it.
+        New instance mask, and the vertebrae that got another number of components than one.
     """
     ids, centres = _components(semantic, (labels.DISC,))
     if not centres:
-        return instances.copy(), []
+        return instances.copy(), {}
     known = _with_body(heights) if above_first else heights
     mapping = _owned(centres, known, labels.DISC_OFFSET, above_first=True)
     counts = Counter(mapping.values())
-    notes = []
+    odd = {}
     for vertebra in heights:
         got = counts[labels.DISC_OFFSET + vertebra]
         if got != 1 and vertebra not in (1, labels.SACRUM_INSTANCE):
-            notes.append(f"{labels.instance_name(vertebra)} got {got} disc components instead of one")
-    return _written(instances, ids, mapping), notes
+            odd[vertebra] = got
+    return _written(instances, ids, mapping), odd
 
 
 def attach_plates(

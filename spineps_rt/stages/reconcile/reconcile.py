@@ -17,6 +17,7 @@ from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.kernels import statistics
 from spineps_rt.options import ReconcileOptions
 from spineps_rt.stages.reconcile import (
+    apart,
     articular,
     discs,
     endplates,
@@ -40,6 +41,10 @@ class Reconciled:
     """uint16: vertebra v, disc ``DISC_OFFSET + v``, endplates ``ENDPLATE_OFFSET + v``, 26, 80."""
     warnings: tuple[str, ...]
     """What a reader should look at, one sentence each."""
+    disc_counts: dict[int, int]
+    """Vertebra -> components of the disc below it, where that is not one."""
+    removed: tuple[apart.Removed, ...]
+    """What lay apart from the column."""
 
 
 def reconcile(
@@ -87,16 +92,20 @@ def reconcile(
     height = 1 if options.split_top_by_height else axes.index(1)
     sign = 1 if options.split_top_by_height else signs[height]
     sem, inst, notes = _clean(sem, inst, options, (spacing, height, sign))
+    removed: tuple[apart.Removed, ...] = ()
+    if options.remove_apart:
+        turned = (spacing[axes[0]], spacing[axes[1]], spacing[axes[2]])
+        sem, inst, removed = apart.remove_apart(sem, inst, spacing=turned)
     inst, missed, more = _number(sem, inst, options)
     notes += more
     inst[np.isin(sem, list(sacrum_ids))] = labels.SACRUM_INSTANCE
     inst[sem == labels.METAL] = labels.METAL
     inst[sem == labels.DENS] = labels.C2_INSTANCE
-    sem, inst, more = _attach(sem, inst, missed, options)
+    sem, inst, odd, more = _attach(sem, inst, missed, options)
     full_sem, full_inst = np.zeros(shape, np.uint8), np.zeros(shape, np.uint16)
     full_sem[box].transpose(axes)[turn] = sem
     full_inst[box].transpose(axes)[turn] = inst
-    return Reconciled(full_sem, full_inst, tuple(notes + more))
+    return Reconciled(full_sem, full_inst, tuple(notes + more), odd, removed)
 
 
 def _clean(
@@ -156,19 +165,20 @@ def _number(
 
 def _attach(
     sem: np.ndarray, inst: np.ndarray, missed: dict[int, float], options: ReconcileOptions
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Give discs and endplates their vertebra."""
+) -> tuple[np.ndarray, np.ndarray, dict[int, int], list[str]]:
+    """Give discs and endplates their vertebra; also say which has not one disc, and what else is odd."""
     heights = dict(sorted({**discs.body_heights(sem, inst), **missed}.items()))
     above = options.discs_above_first_body
-    inst, notes = discs.attach_discs(sem, inst, heights, above_first=above)
+    inst, odd = discs.attach_discs(sem, inst, heights, above_first=above)
     inst = discs.attach_plates(sem, inst, heights, above_first=above)
+    notes = []
     if not discs.is_split(sem):
         sem, deleted = endplates.split(sem, inst, keep_contested=options.keep_contested_endplates)
         if deleted:
             notes.append(
                 f"{deleted} endplate voxels next to a vertebra that they do not belong to were deleted"
             )
-    return sem, inst, notes
+    return sem, inst, odd, notes
 
 
 def _to_pir(orientation: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
