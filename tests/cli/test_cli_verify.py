@@ -45,8 +45,9 @@ def test_verify_tells_complete_incomplete_and_foreign(command, run_cli, tmp_path
     assert out.startswith("incomplete  ") and f"{paths.instances.name} is not the file" in out
     assert command(scan, "--overwrite")[0] == 0
     assert run_cli("verify", tmp_path)[0] == 0
-    code, out, err = run_cli("verify", tmp_path / "sub-x_T2w.nii.gz")
-    assert (code, out, err.count("\n")) == (errors.MissingFileError.exit_code, "", 1)
+    code, out, err = run_cli("verify", scan, tmp_path)
+    assert (code, err.count("\n")) == (errors.MissingFileError.exit_code, 1)
+    assert out.startswith("complete  ")
 
 
 def test_nothing_to_verify_is_not_complete(run_cli, tmp_path):
