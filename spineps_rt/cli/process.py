@@ -67,7 +67,8 @@ def steady_streams() -> list[TextIO]:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            free = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(free, True)  # noqa: FBT003
     lost: list[TextIO] = []
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)

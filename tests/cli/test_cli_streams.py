@@ -74,7 +74,7 @@ def test_a_terminal_that_knows_ascii_only(scan, models):
 )
 def test_signals_leave_nothing_and_no_traceback(tmp_path, signals, codes):
     models = tiny_scan.write_models(tmp_path / "models")
-    tiny_models.edit_manifest(models / "semantic", step=0.02)
+    tiny_models.edit_manifest(models / "semantic", step=0.01)
     scan = tiny_scan.write_scan(tmp_path / "sub-x_T2w.nii.gz")
     process = subprocess.Popen(
         words(scan, models),
