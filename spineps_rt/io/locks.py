@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -18,6 +17,11 @@ from types import FrameType
 
 from spineps_rt.errors import OutputError
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
 PATIENCE = 30.0
 """Seconds that a writer waits for another."""
 
@@ -28,6 +32,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 """What asks a process to end."""
 
 _PAUSE = 0.01
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -97,12 +102,14 @@ def exclusive(folder: Path, key: str, *, patience: float | None = None) -> Itera
 def _take(path: Path) -> tuple[int, bool] | None:
     """Descriptor of the file, and whether it could be locked; None where another has locked it."""
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o666)
     except PermissionError as error:
         try:
-            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)  # another user's
+            lock = os.open(path, os.O_RDONLY | _NO_FOLLOW)  # another user's
         except OSError:
             raise error from None
+    if fcntl is None:
+        return lock, False
     mine, alone = False, True
     try:
         try:
