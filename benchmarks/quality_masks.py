@@ -15,11 +15,11 @@ import numpy as np
 from benchmarks.quality import RESULTS, stored_pipeline
 from benchmarks.quality_runs import bring_back, scan_of
 from benchmarks.quality_scans import cases
-from spineps_rt.labels import CORPUS, DISC_OFFSET, ENDPLATE_OFFSET, SACRUM, SACRUM_INSTANCE
+from spineps_rt.labels import CORPUS, DISC_OFFSET, ENDPLATE_OFFSET, SACRUM, SACRUM_INSTANCE, place_names
 from spineps_rt.quality.judge import judge
 from spineps_rt.quality.networks import NetworkEvidence
 from spineps_rt.quality.verdict import GOOD
-from spineps_rt.results import Result, place_names
+from spineps_rt.results import Result
 from spineps_rt.volume import reorient
 
 LOWEST, MIDDLE, NEXT = 24, 21, 22

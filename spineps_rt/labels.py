@@ -7,6 +7,7 @@ holds :data:`STRUCTURES`; an instance mask holds a vertebra ``v`` of :data:`VERT
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import NamedTuple
 
 SACRUM = 26
@@ -119,3 +120,39 @@ def instance_name(label: int) -> str:
         if label > offset and label - offset in VERTEBRAE:
             return VERTEBRAE[label - offset] + suffix
     return f"label {label}"
+
+
+def vertebra_names(present: Container[int], *, anatomical: bool) -> dict[int, str]:
+    """Name the vertebrae of an instance mask.
+
+    Args:
+        present: Labels that occur.
+        anatomical: Whether the numbers are levels.
+
+    Returns:
+        Instance id -> name, from the head downwards: ``L4``, or ``V3`` where the numbers are no levels.
+    """
+    found = [v for v in LEVEL_ORDER if v in present]
+    if anatomical:
+        return {v: VERTEBRAE[v] for v in found}
+    return {v: VERTEBRAE[v] if v == SACRUM_INSTANCE else f"V{n}" for n, v in enumerate(found, 1)}
+
+
+def place_names(present: Container[int], *, anatomical: bool) -> dict[int, str]:
+    """Name vertebrae, and the discs below them: ``disc L4/L5``.
+
+    Args:
+        present: Labels of the instance mask that occur.
+        anatomical: Whether the numbers are levels.
+    """
+    names = vertebra_names(present, anatomical=anatomical)
+    ids = list(names)
+    discs = {}
+    for upper, lower in zip(ids, [*ids[1:], None]):
+        if DISC_OFFSET + upper in present:
+            discs[DISC_OFFSET + upper] = (
+                f"disc {names[upper]}/{names[lower]}" if lower else f"disc below {names[upper]}"
+            )
+    above = [v for v in LEVEL_ORDER if DISC_OFFSET + v in present and v not in names]
+    discs |= {DISC_OFFSET + v: f"disc above {names[ids[0]]}" for v in above if ids and v < ids[0]}
+    return names | discs

@@ -14,16 +14,16 @@ from spineps_rt.geometry import shifted
 from spineps_rt.inference.networks import open_predictors
 from spineps_rt.inference.predictors import Predictors, RunStats
 from spineps_rt.kernels.boxes import Box
-from spineps_rt.labels import CORPUS, CORPUS_INNER
-from spineps_rt.levels import finish_masks
+from spineps_rt.labels import CORPUS, CORPUS_INNER, place_names
 from spineps_rt.models import InstanceModel, Model, ModelPair, resolve_models
 from spineps_rt.models.spacing import target_spacing
 from spineps_rt.options import Options
 from spineps_rt.overlap import ThreeStages
 from spineps_rt.quality.judge import judge
 from spineps_rt.quality.networks import MarginTable, NetworkEvidence, seen_together
-from spineps_rt.results import Network, Predicted, Prepared, Result, place_names
+from spineps_rt.results import Network, Predicted, Prepared, Result
 from spineps_rt.scan import check_scan, modality_warnings, read_scan
+from spineps_rt.stages.finish import finish_masks
 from spineps_rt.stages.instance.segment import InstanceAnswer, InstanceLimits, segment_instances
 from spineps_rt.stages.points import centroids, volumes_in_ml
 from spineps_rt.stages.preprocess import box_within_margin, preprocess, round_whole
@@ -217,7 +217,9 @@ class Pipeline:
         with clock.stage("resample"):
             masks = [resample_to(predicted.masks.pop(0), image, labels=True).array for _ in range(2)]
         model = self.predictors.semantic.model
-        done = finish_masks(masks, image, options=self.options, sacrum_ids=model.sacrum_ids, clock=clock)
+        done = finish_masks(
+            masks, image, options=self.options, sacrum_ids=model.sacrum_ids, stage=clock.stage
+        )
         levels = done.levels
         with clock.stage("points"):
             centres = centroids(levels.semantic, levels.instances)

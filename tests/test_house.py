@@ -22,7 +22,7 @@ from spineps_rt import errors
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("spineps_rt", "export", "training", "benchmarks", "tests/parity")
-FILE_LINES, BODY_LINES, PARAMETERS = 300, 40, 6
+FILE_LINES, BODY_LINES, PARAMETERS, ROOT_MODULES = 300, 40, 6, 14
 BUDGETS = {
     "root": 1010,
     "backends": 1170,
@@ -164,6 +164,10 @@ def test_no_signature_is_longer_than_its_ceiling():
 def room_of(path):
     parts = path.relative_to(ROOT / "spineps_rt").parts
     return parts[0] if len(parts) > 1 else "root"
+
+
+def test_few_modules_lie_outside_of_rooms():
+    assert len([path for path in RUNTIME if room_of(path) == "root"]) <= ROOT_MODULES
 
 
 def test_every_room_keeps_its_budget():

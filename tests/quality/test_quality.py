@@ -8,13 +8,13 @@ import pytest
 from spineps_rt import labels as L
 from spineps_rt.errors import QualityError
 from spineps_rt.kernels.moments import moments
+from spineps_rt.labels import place_names
 from spineps_rt.quality.column import measure_column
 from spineps_rt.quality.course import off_course, ratios_to_course
 from spineps_rt.quality.image import image_facts
 from spineps_rt.quality.judge import LIMITS, check_image, judge
 from spineps_rt.quality.networks import MarginTable, NetworkEvidence, SeenTogether
 from spineps_rt.quality.verdict import CHECK, GOOD, REJECT, Quality, Reason, judged
-from spineps_rt.results import place_names
 from spineps_rt.stages.reconcile.apart import Removed
 from spineps_rt.volume import Volume
 

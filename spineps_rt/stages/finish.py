@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,14 +11,15 @@ import numpy as np
 from spineps_rt.errors import NoSpineError
 from spineps_rt.kernels.components import label
 from spineps_rt.kernels.statistics import region_statistics
-from spineps_rt.labels import DISC_OFFSET, VERTEBRAE, structure_name
+from spineps_rt.labels import DISC_OFFSET, VERTEBRAE, structure_name, vertebra_names
 from spineps_rt.options import Options
-from spineps_rt.results import vertebra_names
 from spineps_rt.stages.labeling import Levels, name_levels
 from spineps_rt.stages.reconcile.apart import REPORTED_ML, Removed, remove_crumbs
 from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
-from spineps_rt.timing import Clock
 from spineps_rt.volume import Volume
+
+Stage = Callable[[str], AbstractContextManager[None]]
+"""What times a stage that is entered by its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class Finished:
 
 
 def finish_masks(
-    masks: list[np.ndarray], image: Volume, *, options: Options, sacrum_ids: Sequence[int], clock: Clock
+    masks: list[np.ndarray], image: Volume, *, options: Options, sacrum_ids: Sequence[int], stage: Stage
 ) -> Finished:
     """Reconcile two masks and name levels.
 
@@ -42,12 +44,12 @@ def finish_masks(
         image: The scan.
         options: What was asked for.
         sacrum_ids: Semantic ids of the sacrum, from the model's manifest.
-        clock: Times the stages ``reconcile`` and ``labeling``.
+        stage: Enters a stage by its name: ``reconcile``, then ``labeling``.
 
     Raises:
         NoSpineError: No vertebra is left.
     """
-    with clock.stage("reconcile"):
+    with stage("reconcile"):
         final = reconcile(
             masks.pop(0),
             masks.pop(0),
@@ -58,7 +60,7 @@ def finish_masks(
         )
         if not np.isin(final.instances, list(VERTEBRAE)).any():
             raise NoSpineError("No vertebra is left after cleaning; check that the scan shows a spine.")
-    with clock.stage("labeling"):
+    with stage("labeling"):
         levels = name_levels(final.semantic, final.instances, affine=image.affine, options=options.labeling)
         crumbs: tuple[str, ...] = ()
         if options.reconcile.remove_apart and levels.anatomical:

@@ -8,8 +8,8 @@ import pytest
 from plain_spine import PITCH, SPACING, spine
 from spineps_rt import labels as L
 from spineps_rt.errors import NoSpineError
-from spineps_rt.levels import finish_masks
 from spineps_rt.options import AS_SPINEPS, Options
+from spineps_rt.stages.finish import finish_masks
 from spineps_rt.timing import Clock
 from spineps_rt.volume import Volume
 
@@ -20,7 +20,9 @@ def finished(semantic, instances, options=None):
     image = Volume(np.zeros(semantic.shape, np.int16), PIR)
     assert image.spacing == SPACING
     masks = [semantic, instances]
-    done = finish_masks(masks, image, options=options or Options(), sacrum_ids=(L.SACRUM,), clock=Clock(None))
+    done = finish_masks(
+        masks, image, options=options or Options(), sacrum_ids=(L.SACRUM,), stage=Clock(None).stage
+    )
     assert masks == []
     return done
 
