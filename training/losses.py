@@ -66,3 +66,31 @@ def _dice(probability: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     total = (membership * decided).sum(1) + target.sum(1)
     present = target.sum(1) > 20
     return ((2 * hit + 1) / (total + 1))[present]
+
+
+def stack_loss(logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """:func:`partial_loss` for stacks of slices: one Dice a group over the whole stack, from sums per code.
+
+    Args:
+        logits: float (slices, classes, rows, columns).
+        codes: uint8 (slices, rows, columns), rows of :data:`training.spider.ALLOWED`.
+
+    Returns:
+        ``(loss, dice)``: the scalar to minimise, and the soft Dice of each group (NaN where absent).
+    """
+    index = codes.flatten().long()
+    known = index > 0
+    index = index[known]
+    logp = torch.log_softmax(logits.permute(0, 2, 3, 1).flatten(0, 2)[known].float(), 1)
+    allowed, groups = (t.to(logits.device) for t in (_ALLOWED, _GROUPS))
+    entropy = -torch.logsumexp(logp.masked_fill(~allowed[index], -1e4), 1).mean()
+    sums = torch.zeros(allowed.shape, device=logits.device).index_add(0, index, logp.exp())
+    counts = torch.bincount(index, minlength=len(allowed)).float()[:, None]
+    inside = ((allowed.float() @ (1 - groups.T)) == 0).float()  # (codes, groups): the set lies in the group
+    outside = ((allowed.float() @ groups.T) == 0).float()
+    member, target = sums @ groups.T, (inside * counts).sum(0)
+    hit = (inside * member).sum(0)
+    total = ((inside + outside) * member).sum(0) + target
+    dice = torch.where(target > 20, (2 * hit + 1) / (total + 1), torch.nan)  # noqa: PLR2004
+    loss = entropy + 1 - dice.nanmean() if (target > 20).any() else entropy  # noqa: PLR2004
+    return loss, dice.detach()
