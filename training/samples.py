@@ -32,7 +32,9 @@ class Sample(NamedTuple):
     """int32 (n, 3): some voxels of structures, around which patches are placed."""
 
 
-def write(path: Path, image: np.ndarray, codes: np.ndarray, spacing: tuple[float, ...]) -> None:
+def write(
+    path: Path, image: np.ndarray, codes: np.ndarray, spacing: tuple[float, ...], *, taught: bool = False
+) -> None:
     """Write a sample beside its final name, then rename.
 
     Args:
@@ -40,12 +42,16 @@ def write(path: Path, image: np.ndarray, codes: np.ndarray, spacing: tuple[float
         image: (R, I, P), any real dtype; stored as uint8 between its darkest and its 99.9th percentile.
         codes: uint8 (R, I, P).
         spacing: mm along R, I, P.
+        taught: The codes hold what the first generation's network knows.
     """
     top = float(np.percentile(image, 99.9)) or 1.0
     grey = (np.clip(image / top, 0, 1) * 255).round().astype(np.uint8)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez_compressed(file, image=grey, codes=codes.astype(np.uint8), spacing=np.array(spacing))
+        more = {"taught": np.True_} if taught else {}
+        np.savez_compressed(
+            file, image=grey, codes=codes.astype(np.uint8), spacing=np.array(spacing), **more
+        )
     part.replace(path)
 
 

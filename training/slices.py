@@ -1,0 +1,206 @@
+"""Real middle slices without masks: pictures, pseudo-labels, and whether these agree with the counts.
+
+``python -m training.slices --data FOLDER`` turns the teacher's probabilities (:mod:`training.teacher`), and
+polygons drawn by hand where there are any, into samples. Patients in ``kept_out.txt`` never train.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from spineps_rt import labels as L
+from training import samples, spider
+from training.prepare import SAMPLES
+
+MM = 0.9375
+"""Spacing of the pictures, rows and columns."""
+KEPT_OUT = Path(__file__).with_name("kept_out.txt")
+LARGEST_MM, SMALLEST_MM = 450.0, 150.0
+"""Pictures outside this range have a wrong spacing or shape in the collection."""
+SURE = 0.6
+"""Least probability of a pseudo-label."""
+BODY_MM2, DISC_MM2 = 250.0, 60.0
+"""Smaller pieces count as no vertebra and no disc."""
+REACH_MM = 55.0
+"""How far before the canal's front wall the column reaches at most."""
+_CLASS = spider.CLASS
+_COLUMN = [_CLASS[c] for c in (L.CORPUS, L.DISC, L.ENDPLATE, *spider.POSTERIOR)]
+
+
+class Picture(NamedTuple):
+    """A middle slice."""
+
+    number: int
+    """The patient's."""
+    image: np.ndarray
+    """float32 (I, P) at :data:`MM`."""
+    vertebrae: int
+    discs: int
+    """As experts counted them in the series."""
+    thickness: float
+    """mm."""
+
+
+def kept_out() -> set[int]:
+    """Patients whose slices never train."""
+    return {int(line) for line in KEPT_OUT.read_text().splitlines() if not line.startswith("#")}
+
+
+def pictures(folder: Path) -> Iterator[Picture]:
+    """Read ``spider_mid/``: every picture of a plausible size, those kept out left out."""
+    gone = kept_out()
+    with (folder / "index.csv").open() as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: int(row["file"].split("_")[0]))
+    for row in rows:
+        picture = read(folder, row)
+        extent = np.array(picture.image.shape) * MM
+        if picture.number not in gone and SMALLEST_MM < extent.min() and extent.max() < LARGEST_MM:
+            yield picture
+
+
+def read(folder: Path, row: dict[str, str]) -> Picture:
+    """Read the picture of a row of ``index.csv``, brought to :data:`MM` with a filter against aliasing."""
+    with Image.open(folder / row["file"]) as stored:
+        grey = stored.convert("F")
+        columns = round(grey.width * float(row["column_mm"]) / MM)
+        rows = round(grey.height * float(row["row_mm"]) / MM)
+        image = np.asarray(grey.resize((columns, rows), Image.Resampling.BICUBIC), np.float32)
+    number = int(row["file"].split("_")[0])
+    return Picture(
+        number, image.clip(0), int(row["vertebrae"]), int(row["discs"]), float(row["slice_mm"])
+    )
+
+
+def normalised(image: np.ndarray) -> np.ndarray:
+    """Mean 0 and deviation 1."""
+    return (image - image.mean()) / image.std()
+
+
+def pieces(mask: np.ndarray, least_mm2: float) -> tuple[np.ndarray, list[int]]:
+    """Connected pieces of a mask (I, P): their map and the ids of those that are large enough."""
+    found, count = ndimage.label(mask)
+    sizes = np.bincount(found.ravel(), minlength=count + 1) * MM * MM
+    return found, [k for k in range(1, count + 1) if sizes[k] >= least_mm2]
+
+
+def pseudo(probability: np.ndarray) -> np.ndarray:
+    """Turn class probabilities of a slice, float (classes, I, P), into codes, uint8 (I, P)."""
+    best, sure = probability.argmax(0), probability.max(0) >= SURE
+    canal = np.isin(best, [_CLASS[L.CORD], _CLASS[L.CANAL]])
+    found, count = ndimage.label(ndimage.binary_closing(canal, iterations=2))
+    heights = [s[0].stop - s[0].start for s in ndimage.find_objects(found)]
+    spine = found == (1 + int(np.argmax(heights))) if count else canal
+    codes = (spider.EXACT + best).astype(np.uint8)
+    sided = np.isin(best, [_CLASS[c] for c in range(43, 49)])
+    codes[sided] = spider.BEHIND
+    codes[canal] = spider.CANAL
+    codes[canal & ~spine] = spider.IGNORED
+    codes[~sure | (best == _CLASS[L.SACRUM])] = spider.IGNORED
+    rows = np.flatnonzero(spine.any(1))
+    front = np.interp(np.arange(len(best)), rows, spine[rows].argmax(1)) if len(rows) else np.zeros(len(best))
+    within = (np.arange(len(best)) >= rows.min(initial=9999)) & (np.arange(len(best)) <= rows.max(initial=-1))
+    column = np.isin(best, _COLUMN)
+    far = np.arange(best.shape[1]) < (front - REACH_MM / MM)[:, None]
+    codes[column & far] = spider.BACKGROUND
+    codes[column & ~far & ~within[:, None]] = spider.IGNORED
+    high = np.arange(len(best)) < highest_sacrum(best == _CLASS[L.DISC])
+    background = codes == spider.EXACT
+    codes[background] = spider.BACKGROUND
+    codes[(codes == spider.BACKGROUND) & high[:, None]] = spider.NOTHING
+    return without_low_cord(divided(codes, probability)[None], codes[None])[0]
+
+
+def divided(codes: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Divide the canal into cord and canal where the teacher is sure."""
+    cord, canal = probability[_CLASS[L.CORD]], probability[_CLASS[L.CANAL]]
+    inside = codes == spider.CANAL
+    share = cord / (cord + canal + 1e-6)
+    answer = codes.copy()
+    answer[inside & (share > 0.9)] = spider.EXACT + _CLASS[L.CORD]
+    answer[inside & (share < 0.1)] = spider.EXACT + _CLASS[L.CANAL]
+    return answer
+
+
+def disc_rows(disc: np.ndarray) -> list[float]:
+    """Rows of the discs in a mask (I, P), the lowest first."""
+    found, large = pieces(disc, DISC_MM2)
+    return sorted((c[0] for c in ndimage.center_of_mass(disc, found, large)), reverse=True)
+
+
+def highest_sacrum(disc: np.ndarray) -> float:
+    """First row that may show sacrum."""
+    rows = disc_rows(disc)
+    return rows[0] - spider.ABOVE_SACRUM if rows else 0.0
+
+
+def without_low_cord(answer: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Take back what says cord or canal where the teacher cannot know.
+
+    The cord ends at L1 or L2. Below the fourth disc from below (L2/L3) all of the canal is canal; between it
+    and the sixth (T12/L1), what was a set of both becomes one again unless it says canal or cord with the
+    teacher's full word, which the callers have asked for.
+
+    Args:
+        answer: uint8 (R, I, P) codes.
+        before: uint8 (R, I, P): where it holds ``CANAL``, experts or teacher know no more.
+
+    Returns:
+        A new array.
+    """
+    disc = np.isin(answer, (spider.DISC, spider.EXACT + _CLASS[L.DISC]))
+    rows = disc_rows(disc[len(disc) // 2])
+    result = answer.copy()
+    if len(rows) > 3:  # noqa: PLR2004
+        low = np.arange(answer.shape[1]) > rows[3]
+        result[(before == spider.CANAL) & low[:, None]] = spider.EXACT + _CLASS[L.CANAL]
+    return result
+
+
+def agrees(picture: Picture, codes: np.ndarray) -> bool:
+    """Whether the pseudo-labels show as many bodies and discs as experts counted, each in one piece.
+
+    A vertebra at the border may or may not have been counted, so that one more or less at the top is allowed
+    where discs and bodies agree with each other.
+    """
+    body = codes == spider.EXACT + _CLASS[L.CORPUS]
+    found, large = pieces(body, BODY_MM2)
+    discs = len(disc_rows(codes == spider.EXACT + _CLASS[L.DISC]))
+    if abs(len(large) - picture.vertebrae) > 1 or abs(discs - picture.discs) > 1:
+        return False
+    if abs(len(large) - discs) > 1 or not large:
+        return False
+    heights = [s[0].stop - s[0].start for s in ndimage.find_objects(found)]
+    sizes = [heights[k - 1] for k in large]
+    return max(sizes) < 1.7 * float(np.median(sizes))
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with spider_mid/.")
+@click.option("--folder", type=click.Path(path_type=Path), default=SAMPLES, show_default=True)
+def main(data: Path, folder: Path) -> None:
+    """Write ``slice-N.npz`` where teacher and counts agree."""
+    taken = seen = 0
+    for picture in pictures(data / "spider_mid"):
+        path = folder.parent / "slices" / f"{picture.number}.npz"
+        target = folder / f"slice-{picture.number}.npz"
+        if target.exists() or not path.exists():
+            continue
+        with np.load(path) as stored:
+            codes = pseudo(stored["probability"].astype(np.float32) / 255)
+        seen += 1
+        if agrees(picture, codes):
+            taken += 1
+            samples.write(target, picture.image[None], codes[None], (picture.thickness, MM, MM))
+    click.echo(f"{taken} of {seen} slices agree with the counts")
+
+
+if __name__ == "__main__":
+    main()
