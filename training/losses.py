@@ -23,6 +23,8 @@ def _groups() -> torch.Tensor:
 
 
 _GROUPS = _groups()
+BACKGROUND_SHARE = 0.3
+"""Of the voxels that may be background, so many are looked at in :func:`stack_loss`, each counting for more."""
 
 
 def partial_loss(logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,14 +80,19 @@ def stack_loss(logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor,
     Returns:
         ``(loss, dice)``: the scalar to minimise, and the soft Dice of each group (NaN where absent).
     """
-    index = codes.flatten().long()
-    known = index > 0
-    index = index[known]
-    logp = torch.log_softmax(logits.permute(0, 2, 3, 1).flatten(0, 2)[known].float(), 1)
     allowed, groups = (t.to(logits.device) for t in (_ALLOWED, _GROUPS))
-    entropy = -torch.logsumexp(logp.masked_fill(~allowed[index], -1e4), 1).mean()
-    sums = torch.zeros(allowed.shape, device=logits.device).index_add(0, index, logp.exp())
-    counts = torch.bincount(index, minlength=len(allowed)).float()[:, None]
+    index = codes.flatten().long()
+    chance = torch.where(allowed[:, 0], BACKGROUND_SHARE, 1.0)
+    chance[spider.IGNORED] = 0
+    chosen = torch.nonzero(torch.rand(index.shape, device=index.device) < chance[index])[:, 0]
+    index = index[chosen]
+    weight = 1 / chance[index]
+    logp = torch.log_softmax(logits.permute(0, 2, 3, 1).flatten(0, 2)[chosen].float(), 1)
+    likelihood = torch.logsumexp(logp.masked_fill(~allowed[index], -1e4), 1)
+    entropy = -(weight * likelihood).sum() / weight.sum()
+    sums = torch.zeros(allowed.shape, device=logits.device)
+    sums = sums.index_add(0, index, logp.exp()) / chance.clamp(min=1e-6)[:, None]
+    counts = torch.zeros(len(allowed), device=logits.device).index_add(0, index, weight)[:, None]
     inside = ((allowed.float() @ (1 - groups.T)) == 0).float()  # (codes, groups): the set lies in the group
     outside = ((allowed.float() @ groups.T) == 0).float()
     member, target = sums @ groups.T, (inside * counts).sum(0)

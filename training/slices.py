@@ -31,6 +31,8 @@ BODY_MM2, DISC_MM2 = 250.0, 60.0
 """Smaller pieces count as no vertebra and no disc."""
 REACH_MM = 55.0
 """How far before the canal's front wall the column reaches at most."""
+PIECE_MM = 12.0
+"""Shorter pieces of canal continue nothing."""
 _CLASS = spider.CLASS
 _COLUMN = [_CLASS[c] for c in (L.CORPUS, L.DISC, L.ENDPLATE, *spider.POSTERIOR)]
 
@@ -95,9 +97,7 @@ def pseudo(probability: np.ndarray) -> np.ndarray:
     """Turn class probabilities of a slice, float (classes, I, P), into codes, uint8 (I, P)."""
     best, sure = probability.argmax(0), probability.max(0) >= SURE
     canal = np.isin(best, [_CLASS[L.CORD], _CLASS[L.CANAL]])
-    found, count = ndimage.label(ndimage.binary_closing(canal, iterations=2))
-    heights = [s[0].stop - s[0].start for s in ndimage.find_objects(found)]
-    spine = found == (1 + int(np.argmax(heights))) if count else canal
+    spine = one_canal(canal)
     codes = (spider.EXACT + best).astype(np.uint8)
     sided = np.isin(best, [_CLASS[c] for c in range(43, 49)])
     codes[sided] = spider.BEHIND
@@ -112,10 +112,34 @@ def pseudo(probability: np.ndarray) -> np.ndarray:
     codes[column & far] = spider.BACKGROUND
     codes[column & ~far & ~within[:, None]] = spider.IGNORED
     high = np.arange(len(best)) < highest_sacrum(best == _CLASS[L.DISC])
+    body, large = pieces(best == _CLASS[L.CORPUS], BODY_MM2)
+    low = disc_rows(best == _CLASS[L.DISC])[:1]
+    for k in large:  # a body below the lowest disc may be S1
+        if low and np.flatnonzero((body == k).any(1)).mean() > low[0]:
+            codes[body == k] = spider.IGNORED
     background = codes == spider.EXACT
     codes[background] = spider.BACKGROUND
     codes[(codes == spider.BACKGROUND) & high[:, None]] = spider.NOTHING
     return without_low_cord(divided(codes, probability)[None], codes[None])[0]
+
+
+def one_canal(canal: np.ndarray) -> np.ndarray:
+    """Keep the tallest piece of a mask (I, P), and tall ones that continue it above or below."""
+    found, _ = ndimage.label(ndimage.binary_closing(canal, iterations=2))
+    boxes = ndimage.find_objects(found)
+    if not boxes:
+        return canal
+    heights = [box[0].stop - box[0].start for box in boxes]
+    main = int(np.argmax(heights))
+    kept = found == 1 + main
+    rows = np.flatnonzero(kept.any(1))
+    for k, box in enumerate(boxes):
+        apart = box[0].start >= rows[-1] or box[0].stop <= rows[0]
+        end = rows[-1] if box[0].start >= rows[-1] else rows[0]
+        shift = abs((box[1].start + box[1].stop) / 2 - np.flatnonzero(kept[end]).mean())
+        if apart and heights[k] * MM >= PIECE_MM and shift * MM < REACH_MM:
+            kept |= found == 1 + k
+    return kept
 
 
 def divided(codes: np.ndarray, probability: np.ndarray) -> np.ndarray:
