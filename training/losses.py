@@ -24,7 +24,7 @@ def _groups() -> torch.Tensor:
 
 _GROUPS = _groups()
 BACKGROUND_SHARE = 0.3
-"""Of the voxels that may be background, so many are looked at in :func:`stack_loss`, each counting for more."""
+"""Of the voxels that may be background, :func:`stack_loss` looks at so many, each counting for more."""
 
 
 def partial_loss(logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,6 +98,6 @@ def stack_loss(logits: torch.Tensor, codes: torch.Tensor) -> tuple[torch.Tensor,
     member, target = sums @ groups.T, (inside * counts).sum(0)
     hit = (inside * member).sum(0)
     total = ((inside + outside) * member).sum(0) + target
-    dice = torch.where(target > 20, (2 * hit + 1) / (total + 1), torch.nan)  # noqa: PLR2004
-    loss = entropy + 1 - dice.nanmean() if (target > 20).any() else entropy  # noqa: PLR2004
+    dice = torch.where(target > 20, (2 * hit + 1) / (total + 1), torch.nan)
+    loss = entropy + 1 - dice.nanmean() if (target > 20).any() else entropy
     return loss, dice.detach()

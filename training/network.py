@@ -100,7 +100,7 @@ class SliceUnet(nn.Module):
         self.answer = nn.Conv2d(HEAD, classes, 1)
 
     def forward(self, x: torch.Tensor, around: torch.Tensor) -> torch.Tensor:
-        """float (slices, 1, rows, columns) and int64 (2, slices) to logits (slices, classes, rows, columns)."""
+        """Turn float (slices, 1, rows, columns) and int64 (2, slices) into logits, (slices, classes, ...)."""
         image, kept = x, []
         x = F.pixel_unshuffle(x, 2)
         for level in self.encoder:

@@ -31,6 +31,8 @@ WARM_UP = 150
 """Steps."""
 LOG, SAVE = 50, 200
 """Steps between lines and between checkpoints."""
+WEIGHTS = Path("training/checkpoints/slices.pt")
+"""Weights that are kept, float16."""
 KEEP = 0.998
 """Of the running average of the weights."""
 
@@ -57,6 +59,11 @@ class Training:
             self.optimiser.load_state_dict(state["optimiser"])
             self.average, self.step, self.began = state["average"], state["step"], state["began"]
 
+    def start_from(self, weights: dict[str, torch.Tensor]) -> None:
+        """Take other weights and statistics; the optimiser and the clock start anew."""
+        self.network.load_state_dict(weights)
+        self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
+
     @property
     def progress(self) -> float:
         """Share of the planned time that has passed."""
@@ -65,7 +72,11 @@ class Training:
     def rate(self) -> float:
         """The learning rate now."""
         fall = min(max(2 * self.progress - 1, 0.0), 1.0)
-        return self.peak * min(1.0, (self.step + 1) / WARM_UP) * (0.01 + 0.99 * (1 + math.cos(math.pi * fall)) / 2)
+        return (
+            self.peak
+            * min(1.0, (self.step + 1) / WARM_UP)
+            * (0.01 + 0.99 * (1 + math.cos(math.pi * fall)) / 2)
+        )
 
     def update(self, stack: stacks.Stack, *, bfloat16: bool) -> tuple[float, np.ndarray]:
         """Take one step; answer the loss and the soft Dice of each group."""
@@ -100,7 +111,7 @@ class Training:
 
 
 def batches(gallery: Gallery, voxels: int, seed: int, first: int) -> Iterator[stacks.Stack]:
-    """Draw stacks one step ahead, the first being that of step ``first``; look for new samples now and then."""
+    """Draw stacks one step ahead, from step ``first`` on; look for new samples now and then."""
     with ThreadPoolExecutor(1) as ahead:
 
         def make(step: int) -> stacks.Stack:
@@ -119,13 +130,16 @@ def batches(gallery: Gallery, voxels: int, seed: int, first: int) -> Iterator[st
 @click.command()
 @click.option("--minutes", type=float, required=True, help="Planned length from the first step on.")
 @click.option("--samples", type=click.Path(path_type=Path), default=SAMPLES, show_default=True)
-@click.option("--file", type=click.Path(path_type=Path), default=Path("training/work/sagittal.pt"), show_default=True)
+@click.option(
+    "--file", type=click.Path(path_type=Path), default=Path("training/work/sagittal.pt"), show_default=True
+)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--peak", type=float, default=3e-3, show_default=True, help="Highest learning rate.")
 @click.option("--voxels", type=int, default=300_000, show_default=True, help="Of a step's stack.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--threads", type=int, default=2, show_default=True)
 @click.option("--bfloat16/--float32", default=True, show_default=True)
+@click.option("--warm", is_flag=True, help="Start from the kept weights, not from scratch.")
 def main(
     minutes: float,
     samples: Path,
@@ -137,12 +151,15 @@ def main(
     threads: int,
     *,
     bfloat16: bool,
+    warm: bool,
 ) -> None:
     """Train until the planned minutes are over."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     where = torch.device(device)
     training = Training(file, device=where, minutes=minutes, peak=peak)
+    if warm and training.step == 0:
+        training.start_from(torch.load(WEIGHTS, weights_only=True))
     gallery = Gallery(samples, where)
     loss, dice, began = 0.0, np.full(plans.CLASSES + 2, np.nan), time.time()
     for stack in batches(gallery, voxels, seed, training.step):
@@ -152,7 +169,9 @@ def main(
         over = training.progress >= 1
         if training.step % LOG == 0:
             marks = " ".join(f"{100 * d:.0f}" for d in dice)
-            click.echo(f"{training.step} {time.time() - began:.0f}s {training.rate():.1e} loss {loss:.3f} {marks}")
+            click.echo(
+                f"{training.step} {time.time() - began:.0f}s {training.rate():.1e} loss {loss:.3f} {marks}"
+            )
         if training.step % SAVE == 0 or over:
             training.save()
         if over:

@@ -49,9 +49,7 @@ def write(
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         more = {"taught": np.True_} if taught else {}
-        np.savez_compressed(
-            file, image=grey, codes=codes.astype(np.uint8), spacing=np.array(spacing), **more
-        )
+        np.savez_compressed(file, image=grey, codes=codes.astype(np.uint8), spacing=np.array(spacing), **more)
     part.replace(path)
 
 
@@ -70,7 +68,10 @@ def read(path: Path, device: torch.device) -> Sample:
         where = filled
     chosen = where[rng.choice(len(where), min(4000, len(where)), replace=False)].astype(np.int32)
     return Sample(
-        torch.from_numpy(image).to(device), torch.from_numpy(codes).to(device), spacing, chosen  # type: ignore[arg-type]
+        torch.from_numpy(image).to(device),
+        torch.from_numpy(codes).to(device),
+        spacing,
+        chosen,  # type: ignore[arg-type]
     )
 
 

@@ -64,7 +64,7 @@ def pictures(folder: Path) -> Iterator[Picture]:
     for row in rows:
         picture = read(folder, row)
         extent = np.array(picture.image.shape) * MM
-        if picture.number not in gone and SMALLEST_MM < extent.min() and extent.max() < LARGEST_MM:
+        if picture.number not in gone and extent.min() > SMALLEST_MM and extent.max() < LARGEST_MM:
             yield picture
 
 
@@ -76,9 +76,7 @@ def read(folder: Path, row: dict[str, str]) -> Picture:
         rows = round(grey.height * float(row["row_mm"]) / MM)
         image = np.asarray(grey.resize((columns, rows), Image.Resampling.BICUBIC), np.float32)
     number = int(row["file"].split("_")[0])
-    return Picture(
-        number, image.clip(0), int(row["vertebrae"]), int(row["discs"]), float(row["slice_mm"])
-    )
+    return Picture(number, image.clip(0), int(row["vertebrae"]), int(row["discs"]), float(row["slice_mm"]))
 
 
 def normalised(image: np.ndarray) -> np.ndarray:
@@ -182,7 +180,7 @@ def without_low_cord(answer: np.ndarray, before: np.ndarray) -> np.ndarray:
     disc = np.isin(answer, (spider.DISC, spider.EXACT + _CLASS[L.DISC]))
     rows = disc_rows(disc[len(disc) // 2])
     result = answer.copy()
-    if len(rows) > 3:  # noqa: PLR2004
+    if len(rows) > 3:
         low = np.arange(answer.shape[1]) > rows[3]
         result[(before == spider.CANAL) & low[:, None]] = spider.EXACT + _CLASS[L.CANAL]
     return result

@@ -152,7 +152,11 @@ def disturb(stack: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         noise = torch.randn(stack.shape, device=stack.device)
         unit = unit + float(rng.uniform(0, 0.05)) * noise
     stack = unit * (high - low) + low
-    mean, deviation = (float(v) for v in (stack[~outside].mean(), stack[~outside].std())) if (~outside).any() else (0.0, 1.0)
+    mean, deviation = (
+        (float(v) for v in (stack[~outside].mean(), stack[~outside].std()))
+        if (~outside).any()
+        else (0.0, 1.0)
+    )
     gain = float(np.exp(rng.normal(0, 0.15))) / (deviation + 1e-3)
     blend = float(rng.uniform(0, 1))  # between the contrast of this crop and that of its scan
     stack = torch.lerp(stack, (stack - mean) * gain + float(rng.normal(0, 0.2)), blend)

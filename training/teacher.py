@@ -1,8 +1,8 @@
 """What the first generation's network teaches the second: ``python -m training.teacher --data FOLDER``.
 
 Experts drew three structures in 25 patients; the first network divides them further where it is sure
-(endplates, arch parts, cord). It also labels the middle slices of other series, which have no masks: those are
-kept whose discs and bodies it counts as the experts did (:mod:`training.slices`). It is run with overlapping
+(endplates, arch parts, cord). It also labels the middle slices of other series, which have no masks: kept are
+those whose discs and bodies it counts as the experts did (:mod:`training.slices`). It is run with overlapping
 tiles and mirrored with left and right exchanged, which makes it better than it is in the runtime.
 """
 
@@ -126,7 +126,9 @@ def patients(data: Path, folder: Path, teacher: Teacher) -> None:
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with spider/ and spider_mid/.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="Folder with spider/ and spider_mid/."
+)
 @click.option("--folder", type=click.Path(path_type=Path), default=SAMPLES, show_default=True)
 @click.option("--threads", type=int, default=2, show_default=True)
 @click.option("--bfloat16/--float32", default=True, show_default=True)
