@@ -95,8 +95,10 @@ class Gallery:
         self.refresh()
 
     def refresh(self) -> int:
-        """Read what is new; answer how many files that were."""
+        """Read what is new, forget what is gone; answer how many files are new."""
         fresh = 0
+        for path in [path for path in self._stamps if not path.exists()]:
+            del self._stamps[path], self._samples[path.name.split("-")[0]][path]
         for path in sorted(self.folder.glob("*-*.npz")):
             stamp = path.stat().st_mtime_ns
             if self._stamps.get(path) != stamp:

@@ -17,7 +17,8 @@ from PIL import Image
 from scipy import ndimage
 
 from spineps_rt import labels as L
-from training import samples, spider
+from training import annotations, samples, spider
+from training.annotations import Annotation
 from training.prepare import SAMPLES
 
 MM = 0.9375
@@ -49,34 +50,44 @@ class Picture(NamedTuple):
     """As experts counted them in the series."""
     thickness: float
     """mm."""
+    drawn: Annotation | None = None
+    """Sacrum and cord by hand."""
 
 
-def kept_out() -> set[int]:
-    """Patients whose slices never train."""
-    return {int(line) for line in KEPT_OUT.read_text().splitlines() if not line.startswith("#")}
+def kept_out(patient: int) -> bool:
+    """Tell whether a patient's slices never train: those listed, and those whose drawings are a test."""
+    listed = {int(line) for line in KEPT_OUT.read_text().splitlines() if not line.startswith("#")}
+    return patient in listed or annotations.held_out(patient)
 
 
 def pictures(folder: Path) -> Iterator[Picture]:
     """Read ``spider_mid/``: every picture of a plausible size, those kept out left out."""
-    gone = kept_out()
+    drawn = {found.image: found for found in annotations.load()}
     with (folder / "index.csv").open() as file:
         rows = sorted(csv.DictReader(file), key=lambda row: int(row["file"].split("_")[0]))
     for row in rows:
-        picture = read(folder, row)
-        extent = np.array(picture.image.shape) * MM
-        if picture.number not in gone and extent.min() > SMALLEST_MM and extent.max() < LARGEST_MM:
-            yield picture
+        if not kept_out(int(row["file"].split("_")[0])):
+            picture = read(folder, row, drawn.get(row["file"]))
+            extent = np.array(picture.image.shape) * MM
+            if extent.min() > SMALLEST_MM and extent.max() < LARGEST_MM:
+                yield picture
 
 
-def read(folder: Path, row: dict[str, str]) -> Picture:
-    """Read the picture of a row of ``index.csv``, brought to :data:`MM` with a filter against aliasing."""
+def read(folder: Path, row: dict[str, str], drawn: Annotation | None = None) -> Picture:
+    """Read the picture of a row of ``index.csv``, brought to :data:`MM` with a filter against aliasing.
+
+    Args:
+        folder: ``spider_mid/``.
+        row: The row.
+        drawn: What is drawn on it; its spacing is the true one.
+    """
+    row_mm, column_mm = drawn.spacing if drawn else (float(row["row_mm"]), float(row["column_mm"]))
     with Image.open(folder / row["file"]) as stored:
         grey = stored.convert("F")
-        columns = round(grey.width * float(row["column_mm"]) / MM)
-        rows = round(grey.height * float(row["row_mm"]) / MM)
-        image = np.asarray(grey.resize((columns, rows), Image.Resampling.BICUBIC), np.float32)
-    number = int(row["file"].split("_")[0])
-    return Picture(number, image.clip(0), int(row["vertebrae"]), int(row["discs"]), float(row["slice_mm"]))
+        size = round(grey.width * column_mm / MM), round(grey.height * row_mm / MM)
+        image = np.asarray(grey.resize(size, Image.Resampling.BICUBIC), np.float32)
+    number, counts = int(row["file"].split("_")[0]), (int(row["vertebrae"]), int(row["discs"]))
+    return Picture(number, image.clip(0), *counts, float(row["slice_mm"]), drawn)
 
 
 def normalised(image: np.ndarray) -> np.ndarray:
@@ -204,24 +215,62 @@ def agrees(picture: Picture, codes: np.ndarray) -> bool:
     return max(sizes) < 1.7 * float(np.median(sizes))
 
 
+def with_drawing(codes: np.ndarray, drawn: Annotation) -> np.ndarray:
+    """Put what was drawn by hand over codes, uint8 (I, P); a new array."""
+    rows, columns = (
+        ((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(codes.shape, drawn.size, strict=True)
+    )
+    labels = annotations.render(drawn)[np.ix_(rows, columns)]
+    cord, canal, sacrum = (spider.EXACT + _CLASS[c] for c in (L.CORD, L.CANAL, L.SACRUM))
+    certain = labels != annotations.UNKNOWN
+    answer = codes.copy()
+    tube = np.isin(codes, (spider.CANAL, cord, canal))
+    answer[tube & ~certain] = spider.CANAL
+    if "cord" in drawn.complete:
+        answer[tube & certain] = canal
+    if "sacrum" in drawn.complete:
+        answer[certain & (codes == spider.IGNORED)] = spider.NOT_SACRUM
+        answer[certain & (codes == spider.BACKGROUND)] = spider.NOTHING
+    for label, code in ((L.CANAL, canal), (L.SACRUM, sacrum), (L.CORD, cord)):
+        answer[labels == label] = code
+    return answer
+
+
+def label(picture: Picture, probability: np.ndarray | None) -> np.ndarray | None:
+    """Give codes, uint8 (I, P): the teacher's where counts agree, and what was drawn; None for neither."""
+    codes = np.full(picture.image.shape, spider.IGNORED, np.uint8)
+    agreed = False
+    if probability is not None and probability.shape[1:] == codes.shape:
+        taught = pseudo(probability)
+        agreed = agrees(picture, taught)
+        codes = taught if agreed else codes
+    if picture.drawn is None:
+        return codes if agreed else None
+    return with_drawing(codes, picture.drawn)
+
+
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with spider_mid/.")
 @click.option("--folder", type=click.Path(path_type=Path), default=SAMPLES, show_default=True)
 def main(data: Path, folder: Path) -> None:
-    """Write ``slice-N.npz`` where teacher and counts agree."""
-    taken = seen = 0
+    """Write ``slice-N.npz`` anew where teacher and counts agree, or where something was drawn."""
+    found, drawn, left_out = [], 0, 0
     for picture in pictures(data / "spider_mid"):
         path = folder.parent / "slices" / f"{picture.number}.npz"
-        target = folder / f"slice-{picture.number}.npz"
-        if target.exists() or not path.exists():
-            continue
-        with np.load(path) as stored:
-            codes = pseudo(stored["probability"].astype(np.float32) / 255)
-        seen += 1
-        if agrees(picture, codes):
-            taken += 1
+        probability = None
+        if path.exists():
+            with np.load(path) as stored:
+                probability = stored["probability"].astype(np.float32) / 255
+        codes = label(picture, probability)
+        left_out += codes is None
+        if codes is not None:
+            target = folder / f"slice-{picture.number}.npz"
             samples.write(target, picture.image[None], codes[None], (picture.thickness, MM, MM))
-    click.echo(f"{taken} of {seen} slices agree with the counts")
+            found.append(target)
+            drawn += picture.drawn is not None
+    for path in set(folder.glob("slice-*.npz")) - set(found):
+        path.unlink()
+    click.echo(f"{len(found)} slices, {drawn} of them drawn by hand; {left_out} left out")
 
 
 if __name__ == "__main__":
