@@ -125,11 +125,11 @@ def test_a_tiny_run_learns_stops_by_the_clock_and_becomes_a_model(folder: Path, 
     network().load_state_dict(torch.load(file, weights_only=True)["average"])
     halves = {k: v.half() if v.is_floating_point() else v for k, v in network().state_dict().items()}
     torch.save(halves, weights)
-    made = tmp_path / "model"
-    CliRunner().invoke(
-        publish.main, ["--weights", str(weights), "--folder", str(made)], catch_exceptions=False
+    run = CliRunner().invoke(
+        publish.main, ["--weights", str(weights), "--engines", str(tmp_path)], catch_exceptions=False
     )
-    model = load_model(made)
+    assert run.exit_code == 0
+    model = load_model(tmp_path / publish.NAME)
     assert target_spacing(model, (0.7, 0.7, 0.9)) == (0.9375, 0.9375, publish.ACROSS[0])
     assert target_spacing(model, (0.7, 0.7, 4.4)) == (0.9375, 0.9375, 4.4)
     tile = np.random.default_rng(0).standard_normal((1, 1, *publish.PATCH), np.float32)

@@ -1,4 +1,4 @@
-"""The second generation's network as a model folder: ``python -m training.publish``.
+"""The second generation's networks as model folders: ``python -m training.publish``.
 
 The running average of the weights gets statistics of its own for its batch norms before they are folded; the
 weights are kept as float16 under ``training/checkpoints``, and the graph holds exactly those values.
@@ -17,15 +17,16 @@ from spineps_rt.export.onnx import to_onnx
 from torch import nn
 
 from spineps_rt.labels import SEMANTIC_CLASSES
-from training import plans, stacks
+from training import cutouts, folders, owners, plans, stacks
 from training.folded import Tile
+from training.halves import HalfUnet, folded
 from training.network import SliceUnet
 from training.prepare import SAMPLES
 from training.release import ENGINES, INTENDED_USE, LICENCE
 from training.sagittal import ODDS, WEIGHTS
 from training.samples import Gallery
 
-NAME = "t2w_slices"
+NAME, INSTANCE_NAME = "t2w_slices", "instance_halves"
 PATCH = (8, 320, 320)
 """Tile in network order R, I, P: a 300 mm field of eight slices."""
 STEP = 0.75
@@ -50,18 +51,10 @@ def settle(network: nn.Module, gallery: Gallery, *, voxels: int = 300_000) -> No
 
 
 def manifest() -> dict[str, Any]:
-    """Everything but cost and files."""
+    """Everything of the semantic model but cost and files."""
     return {
-        "schema": 1,
-        "name": NAME,
-        "kind": "semantic",
-        "modalities": ["T2w"],
-        "acquisition": "sag",
-        "orientation": ["P", "I", "R"],
+        **_common(NAME, "semantic", "T2w"),
         "spacing_range": [[stacks.SPACING, stacks.SPACING, mm] for mm in ACROSS],
-        "licence": LICENCE,
-        "provenance": "trained from scratch by this project; see engines/README.md",
-        "intended_use": INTENDED_USE,
         "axes": ["R", "I", "P"],
         "patch": list(PATCH),
         "step": STEP,
@@ -74,8 +67,39 @@ def manifest() -> dict[str, Any]:
     }
 
 
+def instance_manifest() -> dict[str, Any]:
+    """Everything of the instance model but cost and files."""
+    shape = list(folders.CUTOUT)
+    return {
+        **_common(INSTANCE_NAME, "instance", "SEG"),
+        "spacing": list(plans.SPACING),
+        "axes": ["P", "I", "R"],
+        "cutout": shape,
+        "input": {"name": "labels", "dtype": "uint8", "shape": [1, 1, *shape]},
+        "output": {"name": "classes", "dtype": "uint8", "shape": [1, *shape]},
+        "mapping": {**{str(i): int(c) for i, c in enumerate(cutouts.MAPPING) if c}, "26": 0},
+        "corpus_size_cleaning": 100,
+        "corpus_border_threshold": 10,
+        "vert_size_threshold": 250,
+    }
+
+
+def _common(name: str, kind: str, modality: str) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "name": name,
+        "kind": kind,
+        "modalities": [modality],
+        "acquisition": "sag",
+        "orientation": ["P", "I", "R"],
+        "licence": LICENCE,
+        "provenance": "trained from scratch by this project; see engines/README.md",
+        "intended_use": INTENDED_USE,
+    }
+
+
 def release(weights: dict[str, torch.Tensor], folder: Path) -> None:
-    """Write graph and manifest of float16 weights."""
+    """Write graph and manifest of the semantic network with float16 weights."""
     network = SliceUnet(plans.CLASSES)
     network.load_state_dict(weights)
     example = torch.zeros(1, 1, *PATCH)
@@ -83,16 +107,25 @@ def release(weights: dict[str, torch.Tensor], folder: Path) -> None:
     write_model(folder, graph, manifest())
 
 
+def release_instance(weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """Write graph and manifest of the instance network with float16 weights."""
+    network = HalfUnet()
+    network.load_state_dict(weights)
+    whole = owners.OwnersOfLabels(folded(network), folders.CHANNELS)
+    example = torch.zeros(1, 1, *folders.CUTOUT, dtype=torch.uint8)
+    write_model(folder, to_onnx(whole, example, names=("labels", "classes")), instance_manifest())
+
+
 @click.command()
 @click.option(
-    "--file", type=click.Path(path_type=Path), help="Checkpoint of a training; the kept weights otherwise."
+    "--file", type=click.Path(path_type=Path), help="First keep the weights of this training's state."
 )
 @click.option("--samples", type=click.Path(path_type=Path), default=SAMPLES, show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
-@click.option("--folder", type=click.Path(path_type=Path), default=ENGINES / NAME, show_default=True)
+@click.option("--engines", type=click.Path(path_type=Path), default=ENGINES, show_default=True)
 @click.option("--threads", type=int, default=2, show_default=True)
-def main(file: Path | None, samples: Path, weights: Path, folder: Path, threads: int) -> None:
-    """Write WEIGHTS from a training's checkpoint, and the model FOLDER from WEIGHTS."""
+def main(file: Path | None, samples: Path, weights: Path, engines: Path, threads: int) -> None:
+    """Write model folders in ENGINES from WEIGHTS and from what ``training.owners`` has kept."""
     torch.set_num_threads(threads)
     if file is not None:
         network = SliceUnet(plans.CLASSES)
@@ -102,7 +135,9 @@ def main(file: Path | None, samples: Path, weights: Path, folder: Path, threads:
         halves = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
         weights.parent.mkdir(parents=True, exist_ok=True)
         torch.save(halves, weights)
-    release(torch.load(weights, weights_only=True), folder)
+    release(torch.load(weights, weights_only=True), engines / NAME)
+    if owners.WEIGHTS.exists():
+        release_instance(torch.load(owners.WEIGHTS, weights_only=True), engines / INSTANCE_NAME)
 
 
 if __name__ == "__main__":

@@ -68,9 +68,14 @@ def pictures(folder: Path) -> Iterator[Picture]:
     for row in rows:
         if not kept_out(int(row["file"].split("_")[0])):
             picture = read(folder, row, drawn.get(row["file"]))
-            extent = np.array(picture.image.shape) * MM
-            if extent.min() > SMALLEST_MM and extent.max() < LARGEST_MM:
+            if plausible(picture):
                 yield picture
+
+
+def plausible(picture: Picture) -> bool:
+    """Tell whether a picture has a size that its spacing makes possible."""
+    extent = np.array(picture.image.shape) * MM
+    return bool(extent.min() > SMALLEST_MM and extent.max() < LARGEST_MM)
 
 
 def read(folder: Path, row: dict[str, str], drawn: Annotation | None = None) -> Picture:
@@ -215,12 +220,17 @@ def agrees(picture: Picture, codes: np.ndarray) -> bool:
     return max(sizes) < 1.7 * float(np.median(sizes))
 
 
+def drawn_labels(drawn: Annotation, shape: tuple[int, ...]) -> np.ndarray:
+    """Render a drawing on the grid of a picture of another shape, uint8 (I, P)."""
+    rows, columns = (
+        ((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(shape, drawn.size, strict=True)
+    )
+    return annotations.render(drawn)[np.ix_(rows, columns)]
+
+
 def with_drawing(codes: np.ndarray, drawn: Annotation) -> np.ndarray:
     """Put what was drawn by hand over codes, uint8 (I, P); a new array."""
-    rows, columns = (
-        ((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(codes.shape, drawn.size, strict=True)
-    )
-    labels = annotations.render(drawn)[np.ix_(rows, columns)]
+    labels = drawn_labels(drawn, codes.shape)
     cord, canal, sacrum = (spider.EXACT + _CLASS[c] for c in (L.CORD, L.CANAL, L.SACRUM))
     certain = labels != annotations.UNKNOWN
     answer = codes.copy()
