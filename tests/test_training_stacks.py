@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from spineps_rt.engine import open_engine
 from spineps_rt.engine.models import load_model
 from spineps_rt.engine.spacing import target_spacing
-from training import losses, pack, plans, publish, sagittal, samples, slices, spider, stacks
+from training import losses, pack, plans, pseudo, publish, sagittal, samples, spider, stacks
 from training.folded import Tile
 from training.network import SliceUnet, neighbours
 
@@ -162,11 +162,10 @@ def test_pseudo_labels_keep_the_column_before_its_canal_only():
         probability[body, top : top + 26, 55:88] = 1
         probability[disc, top + 27 : top + 33, 55:88] = 1
     probability[body, 60:90, 2:25] = 1
-    codes = slices.pseudo(probability / probability.sum(0))
+    codes = pseudo.pseudo(probability / probability.sum(0))
     assert (codes[20:30, 60:80] == spider.EXACT + body).all()
     assert (codes[62:88, 4:20] == spider.NOTHING).all()
-    picture = slices.Picture(1, np.zeros((200, 160), np.float32), 5, 5, 4.0)
-    assert slices.agrees(picture, codes)
-    assert not slices.agrees(picture._replace(vertebrae=8), codes)
+    assert pseudo.agrees(codes, vertebrae=5, discs=5)
+    assert not pseudo.agrees(codes, vertebrae=8, discs=5)
     codes[20:150, 70] = spider.EXACT + body  # bodies grown together
-    assert not slices.agrees(picture, codes)
+    assert not pseudo.agrees(codes, vertebrae=5, discs=5)

@@ -20,6 +20,7 @@ from spineps_rt.export.networks import build_semantic
 from spineps_rt import labels as L
 from training import folders, plans, samples, slices, spider
 from training.prepare import SAMPLES
+from training.pseudo import without_low_cord
 
 TILE = (128, 128)
 """Rows and columns."""
@@ -27,10 +28,11 @@ THICK = 1.8
 """Spacing of the teacher's slices, mm."""
 SURE = 0.75
 """Least share of a class within the set that experts allow."""
-_EXCHANGED = [
+EXCHANGED = [
     spider.CLASS[{43: 44, 44: 43, 45: 46, 46: 45, 47: 48, 48: 47}.get(label, label)]
     for label in L.SEMANTIC_CLASSES
 ]
+"""``answer[EXCHANGED]`` is what a mirrored image answers, its classes exchanged."""
 
 
 class Teacher:
@@ -68,7 +70,7 @@ class Teacher:
             part = (..., slice(i, i + TILE[0]), slice(p, p + TILE[1]))
             answer = self._run(volume[part])
             if mirror:
-                answer = (answer + self._run(volume[part].flip(0)).flip(1)[_EXCHANGED]) / 2
+                answer = (answer + self._run(volume[part].flip(0)).flip(1)[EXCHANGED]) / 2
             total[part] += weight * answer
             weights[part] += weight
         front, left, top = padding[4], padding[0], padding[2]
@@ -106,7 +108,7 @@ def refined(codes: np.ndarray, probability: np.ndarray) -> np.ndarray:
     open_ = (codes == spider.BACKGROUND) | (codes == spider.BACKGROUND + spider.RIM)
     keep = (codes == spider.IGNORED) | (codes >= spider.EXACT) | (open_ & (best != spider.CLASS[L.ENDPLATE]))
     answer = np.where(sure & ~keep, spider.EXACT + best, codes).astype(np.uint8)
-    return slices.without_low_cord(answer, codes)
+    return without_low_cord(answer, codes)
 
 
 def patients(data: Path, folder: Path, teacher: Teacher) -> None:
