@@ -80,6 +80,8 @@ def test_folding_batch_norm_changes_the_order_of_sums_only():
 
 def test_loss_of_a_stack_is_that_of_its_voxels(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(losses, "BACKGROUND_SHARE", 1.0)
+    monkeypatch.setattr(losses, "_CODE_WEIGHTS", torch.ones(len(spider.ALLOWED)))
+    monkeypatch.setattr(losses, "_STACK_GROUPS", losses._GROUPS)
     torch.manual_seed(0)
     logits = torch.randn(1, plans.CLASSES, 40, 40)
     codes = torch.randint(0, len(spider.ALLOWED), (1, 40, 40)).to(torch.uint8)

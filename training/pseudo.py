@@ -108,6 +108,24 @@ def highest_sacrum(disc: np.ndarray) -> float:
     return rows[0] - spider.ABOVE_SACRUM if rows else 0.0
 
 
+def possible_sacrum(disc: np.ndarray) -> np.ndarray:
+    """Where a sacrum may lie: from the lowest disc down and backwards.
+
+    Args:
+        disc: bool (I, P), the discs of a middle slice.
+
+    Returns:
+        bool (I, P); nowhere if there is no disc.
+    """
+    found, large = pieces(disc, DISC_MM2)
+    answer = np.zeros(disc.shape, bool)
+    if large:
+        lowest = max(large, key=lambda k: np.flatnonzero((found == k).any(1)).mean())
+        rows, columns = (np.flatnonzero((found == lowest).any(axis)) for axis in (1, 0))
+        answer[rows[0] :, max(0, columns[0] - round(8 / MM)) : columns[-1] + round(90 / MM)] = True
+    return answer
+
+
 def without_low_cord(answer: np.ndarray, before: np.ndarray) -> np.ndarray:
     """Take back what says cord or canal where the teacher cannot know.
 

@@ -53,9 +53,9 @@ def patients(folder: Path, student: Student) -> int:
         thick = image[: len(image) // 3 * 3].reshape(-1, 3, *image.shape[1:]).mean(1)
         probability = student((thick - thick.mean()) / thick.std())[sacrum]
         index = np.minimum(np.arange(len(image)) // 3, len(thick) - 1)
-        open_ = np.isin(codes, (spider.BACKGROUND, spider.EXACT + sacrum))
-        codes = np.where(codes == spider.EXACT + sacrum, spider.BACKGROUND, codes)
+        open_ = np.isin(codes, (spider.IGNORED, spider.BACKGROUND, spider.EXACT + sacrum))
         found = open_ & (probability[index] >= SURE_SACRUM)
+        codes = np.where(open_ & (codes != spider.BACKGROUND), spider.IGNORED, codes)
         codes[found] = spider.EXACT + sacrum
         samples.write(path, image, codes, spacing, taught=taught)
         total += int(found.sum())

@@ -161,7 +161,7 @@ def main(
     if warm and training.step == 0:
         training.start_from(torch.load(WEIGHTS, weights_only=True))
     gallery = Gallery(samples, where)
-    loss, dice, began = 0.0, np.full(plans.CLASSES + 2, np.nan), time.time()
+    loss, dice, began = 0.0, np.full(plans.CLASSES + 5, np.nan), time.time()
     for stack in batches(gallery, voxels, seed, training.step):
         now, found = training.update(stack, bfloat16=bfloat16)
         loss += (now - loss) * (0.02 if loss else 1.0)

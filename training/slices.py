@@ -120,8 +120,8 @@ def label(picture: Picture, answers: dict[str, np.ndarray]) -> np.ndarray | None
 
     Args:
         picture: The slice.
-        answers: Class probabilities (classes, I, P) as uint8: ``probability`` of the teacher, ``student`` of a
-            training's own state; either may be missing. Their mean is asked first, then each.
+        answers: Class probabilities (classes, I, P) as uint8: ``probability`` of the teacher, ``student`` of
+            a training's own state; either may be missing. Their mean is asked first, then each.
     """
     codes = np.full(picture.image.shape, spider.IGNORED, np.uint8)
     known = {k: a.astype(np.float32) / 255 for k, a in answers.items() if a.shape[1:] == codes.shape}

@@ -20,7 +20,7 @@ from spineps_rt.export.networks import build_semantic
 from spineps_rt import labels as L
 from training import folders, plans, samples, slices, spider
 from training.prepare import SAMPLES
-from training.pseudo import without_low_cord
+from training.pseudo import possible_sacrum, without_low_cord
 
 TILE = (128, 128)
 """Rows and columns."""
@@ -99,7 +99,8 @@ def refined(codes: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
     Returns:
         uint8 (R, I, P). Sets with background in them stay, but for endplates: no real image ever told the
-        teacher what a sacrum is.
+        teacher what a sacrum is. Where one may lie, sacrum or background becomes no statement at all, since a
+        network would take it for background.
     """
     allowed = np.moveaxis(spider.ALLOWED[codes], -1, 0)
     inside = np.where(allowed, probability, 0)
@@ -108,6 +109,9 @@ def refined(codes: np.ndarray, probability: np.ndarray) -> np.ndarray:
     open_ = (codes == spider.BACKGROUND) | (codes == spider.BACKGROUND + spider.RIM)
     keep = (codes == spider.IGNORED) | (codes >= spider.EXACT) | (open_ & (best != spider.CLASS[L.ENDPLATE]))
     answer = np.where(sure & ~keep, spider.EXACT + best, codes).astype(np.uint8)
+    disc = np.isin(codes, (spider.DISC, spider.DISC + spider.RIM))
+    below = possible_sacrum(disc[len(disc) // 2])
+    answer[(answer == spider.BACKGROUND) & below] = spider.IGNORED
     return without_low_cord(answer, codes)
 
 
