@@ -22,14 +22,14 @@ from spineps_rt.export.tensorrt import Built, build_engine
 from spineps_rt.export.tiles import phantom_tile
 from spineps_rt.export.turing import heads_as_sums
 
-from spineps_rt import __version__
-from spineps_rt.engine import embedded_models, select_variant
-from spineps_rt.engine.models import Model, read_graph
-from spineps_rt.engine.offline import import_onnxruntime
-from spineps_rt.engine.tensorrt import FULL, HALF
-from spineps_rt.engine.tensorrt_library import load_library
+from spineps_rt._version import __version__
+from spineps_rt.backends.telemetry import import_onnxruntime
+from spineps_rt.backends.tensorrt import FULL, HALF
+from spineps_rt.backends.tensorrt_library import load_library
 from spineps_rt.errors import EngineError
-from spineps_rt.kernels._threads import cores
+from spineps_rt.kernels.threads import cores
+from spineps_rt.models import embedded_models, select_variant
+from spineps_rt.models.resolve import Model, read_graph
 from spineps_rt.report.record import cpu_name
 
 RESULTS = Path(__file__).parent / "results" / "engines.json"

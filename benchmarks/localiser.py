@@ -20,16 +20,15 @@ from typing import Any
 import click
 import numpy as np
 
-from spineps_rt import __version__
-from spineps_rt.engine.tiling import plan_tiles
+from spineps_rt._version import __version__
 from spineps_rt.errors import NoSpineError
-from spineps_rt.kernels._threads import cores
+from spineps_rt.inference.tiling import plan_tiles
+from spineps_rt.kernels.threads import cores
 from spineps_rt.options import Options, SemanticOptions
 from spineps_rt.phantom import PhantomOptions, Variants, make_phantom
 from spineps_rt.pipeline import Pipeline
 from spineps_rt.report.record import cpu_name
-from spineps_rt.stages.predict import predict_semantic
-from spineps_rt.stages.semantic import clean
+from spineps_rt.stages.semantic_cleaning import clean
 from spineps_rt.volume import Volume, bounding_box, resample_to, rescale
 from training.evaluate import load
 
@@ -61,11 +60,12 @@ PHANTOMS = {
 
 def measure(pipeline: Pipeline, scan: Volume, truth: Volume | None) -> dict[str, Any]:
     """Run all tiles, chosen tiles and a coarse pass over one scan; of a phantom the truth is known."""
-    prepared, box = pipeline._prepare(scan)
+    ready = pipeline.prepare(scan)
+    prepared, box = ready.network_input[0], ready.box
     image = prepared.array[box].copy()
-    engine = pipeline._semantic
-    full, all_tiles = _timed(engine, image, localize=False)
-    some, chosen = _timed(engine, image, localize=True)
+    network = pipeline.predictors.semantic
+    full, all_tiles = _timed(network, image, localize=False)
+    some, chosen = _timed(network, image, localize=True)
     try:
         spine = clean(full, spacing=prepared.spacing)
         kept = clean(some, spacing=prepared.spacing)
@@ -83,26 +83,26 @@ def measure(pipeline: Pipeline, scan: Volume, truth: Volume | None) -> dict[str,
         "spine_differs": int((some != full)[inside].sum()),
         "cleaned_differs": int((kept != spine).sum()),
         "lost_outside": int(((full != some) & ~inside).sum()),
-        "coarse": _coarse(engine, Volume(image, prepared.affine), spine),
+        "coarse": _coarse(network, Volume(image, prepared.affine), spine),
     }
 
 
-def _timed(engine: Any, image: np.ndarray, *, localize: bool) -> tuple[np.ndarray, dict[str, Any]]:
-    before, start = engine.samples, perf_counter()
-    answer = predict_semantic(image, engine, options=SemanticOptions(localize=localize))
-    return answer, {"tiles": engine.samples - before, "seconds": round(perf_counter() - start, 2)}
+def _timed(network: Any, image: np.ndarray, *, localize: bool) -> tuple[np.ndarray, dict[str, Any]]:
+    start = perf_counter()
+    answer, ran = network.classify(image, SemanticOptions(localize=localize))
+    return answer, {"tiles": ran.samples, "seconds": round(perf_counter() - start, 2)}
 
 
-def _coarse(engine: Any, image: Volume, spine: np.ndarray) -> dict[str, Any]:
+def _coarse(network: Any, image: Volume, spine: np.ndarray) -> dict[str, Any]:
     spacing = tuple(mm * (1 if axis == "R" else 2) for axis, mm in zip(image.orientation, image.spacing))
     small = rescale(image, spacing, labels=False)
-    before = engine.samples
-    found = predict_semantic(small.array, engine, options=SemanticOptions(localize=False)) > 0
+    answer, ran = network.classify(small.array, SemanticOptions(localize=False))
+    found = answer > 0
     places = [np.minimum(np.arange(n) * m // n, m - 1) for n, m in zip(image.shape, found.shape)]
     found = found[np.ix_(*places)]
-    order, signal = engine.model.axis_order, bounding_box(np.abs(image.array) > 0)
+    order, signal = network.model.axis_order, bounding_box(np.abs(image.array) > 0)
     found, truth = (mask[signal].transpose(order) for mask in (found, spine > 0))
-    plan = plan_tiles(found.shape, engine.model.patch, engine.model.step)
+    plan = plan_tiles(found.shape, network.model.patch, network.model.step)
     covered, tiles = np.zeros(found.shape, bool), 0
     for tile in plan.tiles:
         starts = [first - low for first, (low, _) in zip(tile, plan.padding)]
@@ -112,7 +112,7 @@ def _coarse(engine: Any, image: Volume, spine: np.ndarray) -> dict[str, Any]:
             tiles += 1
             covered[tuple(slice(max(s, 0), s + n) for s, n in ends)] = True
     return {
-        "tiles": engine.samples - before,
+        "tiles": ran.samples,
         "chosen": tiles,
         "recall": round(float((found & truth).sum() / max(truth.sum(), 1)), 4),
         "lost": int((truth & ~covered).sum()),

@@ -23,10 +23,10 @@ import click
 import numpy as np
 
 from benchmarks.n4_rivals import ants_field, itk_field
-from spineps_rt import nifti
-from spineps_rt.kernels._threads import cores
+from spineps_rt.io import nifti
+from spineps_rt.kernels.threads import cores
 from spineps_rt.phantom import FAT_SAT, T1W, T2W, PhantomOptions, make_phantom
-from spineps_rt.stages.bias_field import correct_bias_field, mask_box, n4_bias_field
+from spineps_rt.stages.n4.bias_field import correct_bias_field, mask_box, n4_bias_field
 from spineps_rt.stages.preprocess import normalise
 from spineps_rt.volume import Volume, bounding_box, crop
 

@@ -23,13 +23,13 @@ import click
 import numpy as np
 
 from benchmarks.versus_scan import CHECKPOINTS, HERE, compare, masks
-from spineps_rt import __version__
-from spineps_rt.intake import read_scan
-from spineps_rt.kernels._threads import cores
-from spineps_rt.nifti import read_nifti
+from spineps_rt._version import __version__
+from spineps_rt.io.nifti import read_nifti
+from spineps_rt.kernels.threads import cores
 from spineps_rt.options import AS_SPINEPS, EngineOptions, PreprocessOptions
 from spineps_rt.pipeline import Pipeline
 from spineps_rt.report.record import cpu_name
+from spineps_rt.scan import read_scan
 from spineps_rt.stages.preprocess import preprocess
 from spineps_rt.volume import Volume
 

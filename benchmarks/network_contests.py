@@ -9,14 +9,15 @@ import numpy as np
 from TPTBox.core import np_utils as tptbox
 
 from benchmarks.kernel_contests import Contest, dilation_within_a_mask
-from spineps_rt.engine import resolve_models
-from spineps_rt.engine.base import Engine
-from spineps_rt.engine.manifest import SemanticModel
-from spineps_rt.engine.stitch import sliding_window
-from spineps_rt.engine.tiling import importance_map, plan_tiles
+from spineps_rt.backends.base import Engine
+from spineps_rt.inference.host_window import HostAccumulator
+from spineps_rt.inference.tiling import importance_map, plan_tiles
+from spineps_rt.inference.window import sliding_window
 from spineps_rt.kernels.statistics import region_statistics
-from spineps_rt.stages.couple import REACH, dice
-from spineps_rt.stages.cutouts import Prediction
+from spineps_rt.models import resolve_models
+from spineps_rt.models.manifest import SemanticModel
+from spineps_rt.stages.instance.coupling import REACH, dice
+from spineps_rt.stages.instance.cutouts import Prediction
 
 TIES = 1e-5
 """Fraction of voxels whose two best classes may change places by rounding."""
@@ -38,9 +39,10 @@ def stitching(labels: np.ndarray) -> Contest:
     """Tiles of the embedded semantic model over a volume of the map's shape, P I R."""
     model = resolve_models(None).semantic
     engine, image = _Echo(model), np.zeros(labels.shape[::-1], np.float32)
+    plan = plan_tiles(image.shape, model.patch, model.step)
     return Contest(
         f"stitching of tiles, {model.output.shape[1]} classes",
-        lambda: sliding_window(cast(Engine, engine), image),
+        lambda: sliding_window(HostAccumulator(cast(Engine, engine), image, plan), plan),
         {"numpy as nnU-Net": lambda: _stitch_with_numpy(engine, image)},
         lambda a, b: float(np.mean(a != b)) < TIES,
     )

@@ -29,10 +29,14 @@ from spineps_rt.export.onnx import LabelsToClasses
 from spineps_rt.export.tiles import phantom_tile
 
 from benchmarks.run_latency import RESULTS
-from spineps_rt.engine import Engine, InstanceModel, Model, load_model, open_engine
-from spineps_rt.engine.models import read_graph
-from spineps_rt.kernels._threads import cores
-from spineps_rt.options import EngineOptions, Options
+from spineps_rt.backends import Engine, open_engine
+from spineps_rt.inference.instance import InstanceNetwork
+from spineps_rt.inference.predictors import Predictors
+from spineps_rt.inference.semantic import SemanticNetwork
+from spineps_rt.kernels.threads import cores
+from spineps_rt.models import InstanceModel, Model, load_model, resolve_models
+from spineps_rt.models.resolve import read_graph
+from spineps_rt.options import Options
 from spineps_rt.pipeline import Pipeline
 from spineps_rt.report.record import cpu_name
 from training import folders, plans
@@ -155,10 +159,14 @@ def _pytorch(model: Model, *, bf16: bool) -> Callable[[np.ndarray], np.ndarray]:
 
 def agreements(scan: Path) -> list[dict[str, Any]]:
     """Compare bfloat16 with float32 on what the networks see of a scan."""
-    options = Options(engine=EngineOptions("openvino"), any_plane=True)
-    with Pipeline(options=options) as pipeline:
-        seen = {e.model.name: _recorded(e) for e in (pipeline._semantic, pipeline._instance)}
-        pipeline.run(scan)
+    models = resolve_models()
+    with (
+        open_engine(models.semantic, device="openvino") as semantic,
+        open_engine(models.instance, device="openvino") as instance,
+    ):
+        seen = {engine.model.name: _recorded(engine) for engine in (semantic, instance)}
+        networks = Predictors(SemanticNetwork(semantic), InstanceNetwork(instance))
+        Pipeline(options=Options(any_plane=True), predictors=networks).run(scan)
     lines = []
     for name, samples in seen.items():
         with open_engine(load_model(name), device="openvino-bf16") as engine:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,13 @@ import numpy as np
 
 from benchmarks.golden import read
 from benchmarks.process import spent
-from spineps_rt import pipeline as runtime
-from spineps_rt.clock import Clock
-from spineps_rt.engine import ModelPair, resolve_models
+from spineps_rt.inference.predictors import Predictors, RunStats
+from spineps_rt.io.naming import output_paths
+from spineps_rt.models import InstanceModel, SemanticModel, resolve_models
 from spineps_rt.options import AS_SPINEPS
-from spineps_rt.outputs import output_paths
+from spineps_rt.pipeline import Pipeline
+from spineps_rt.report.write import write_outputs
 from spineps_rt.results import Result
-from spineps_rt.volume import Box, Volume
-from spineps_rt.writers import write_outputs
 
 SPACING = (0.75, 0.75, 1.65)
 CUTOUT = (248, 304, 64)
@@ -46,70 +44,59 @@ def record(folder: Path, path: Path) -> None:
     np.savez_compressed(path, semantic=golden.oracle.array, **answers)
 
 
-class OraclePipeline(runtime.Pipeline):
-    """A pipeline whose networks answer from a record; SPINEPS's rules, bias correction included."""
+class Record:
+    """Both networks' answers to one scan; what unpacking them takes is counted apart, as in SPINEPS's run."""
 
     def __init__(self, path: Path) -> None:
-        """Take the embedded models' contracts at SPINEPS's spacing and cutout; no engine is opened."""
         self._file = np.load(path)
-        self._next = 0
-        self.network_seconds = 0.0
-        models = resolve_models()
-        pair = ModelPair(
-            replace(models.semantic, spacing=SPACING),
-            replace(models.instance, spacing=SPACING, cutout=CUTOUT),
-        )
-        with _no_engines():
-            super().__init__(pair, options=AS_SPINEPS)
+        self.seconds = 0.0
 
-    def _label(self, prepared: Volume, box: Box, clock: Clock) -> np.ndarray:  # noqa: ARG002
-        self._next, self.network_seconds = 0, 0.0
-        with self._network():
-            return self._file["semantic"]
-
-    def _classify(self, cutouts: np.ndarray) -> np.ndarray:
-        first, self._next = self._next, self._next + len(cutouts)
-        with self._network():
-            return np.stack([self._file[f"answer{i}"] for i in range(first, self._next)])
-
-    @contextmanager
-    def _network(self) -> Iterator[None]:
-        """Count apart what unpacking an answer takes, as SPINEPS's run does."""
+    def __getitem__(self, name: str) -> np.ndarray:
         start = time.perf_counter()
-        yield
-        self.network_seconds += time.perf_counter() - start
+        answer = self._file[name]
+        self.seconds += time.perf_counter() - start
+        return answer
 
 
-class _NoEngine:
-    """Stands where an engine would, and holds no memory."""
+@dataclass(frozen=True)
+class RecordedSemantic:
+    """A semantic predictor that answers from a record."""
 
-    provider = "record"
-    samples = planned = 0
-    seconds = 0.0
+    record: Record
+    model: SemanticModel
+    provider: str = "record"
 
-    def __init__(self, model: Any, **_: Any) -> None:
-        self.model = model
-
-    def __enter__(self) -> _NoEngine:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def on_device(self) -> None:
-        return None
-
-    def rest(self) -> None:
-        pass
+    def classify(self, image: np.ndarray, options: Any, **_: Any) -> tuple[np.ndarray, RunStats]:  # noqa: ARG002
+        """Answer what was recorded, whatever the image is."""
+        return self.record["semantic"], RunStats(self.provider, 1, 1, 0.0)
 
 
-@contextmanager
-def _no_engines() -> Iterator[None]:
-    kept, runtime.open_engine = runtime.open_engine, _NoEngine  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        runtime.open_engine = kept
+@dataclass(frozen=True)
+class RecordedInstance:
+    """An instance predictor that answers from a record."""
+
+    record: Record
+    model: InstanceModel
+    provider: str = "record"
+
+    def classify_windows(
+        self,
+        labels: np.ndarray,  # noqa: ARG002
+        table: np.ndarray,  # noqa: ARG002
+        starts: np.ndarray,
+    ) -> Generator[np.ndarray, None, RunStats]:
+        """Answer what was recorded, window after window."""
+        for place in range(len(starts)):
+            yield self.record[f"answer{place}"]
+        return RunStats(self.provider, len(starts), len(starts), 0.0)
+
+
+def recorded_networks(path: Path) -> tuple[Predictors, Record]:
+    """Open a record as networks with the embedded models' contracts at SPINEPS's spacing and cutout."""
+    record, models = Record(path), resolve_models()
+    semantic = replace(models.semantic, spacing=SPACING)
+    instance = replace(models.instance, spacing=SPACING, cutout=CUTOUT)
+    return Predictors(RecordedSemantic(record, semantic), RecordedInstance(record, instance)), record
 
 
 def check_masks(result: Result, folder: Path) -> None:
@@ -138,9 +125,11 @@ def check_masks(result: Result, folder: Path) -> None:
 )
 def main(answers: Path, scan: Path, repeats: int, against: Path | None) -> None:
     """Run SCAN with ANSWERS and print seconds and memory as JSON, a line a scan."""
-    with OraclePipeline(answers) as pipeline, tempfile.TemporaryDirectory() as folder:
+    networks, record = recorded_networks(answers)
+    pipeline = Pipeline(options=AS_SPINEPS, predictors=networks)
+    with tempfile.TemporaryDirectory() as folder:
         for number in range(repeats):
-            start = time.perf_counter()
+            record.seconds, start = 0.0, time.perf_counter()
             result = pipeline.run(scan)
             ran = time.perf_counter()
             write_outputs(result, output_paths(scan, Path(folder) / str(number)))
@@ -150,8 +139,8 @@ def main(answers: Path, scan: Path, repeats: int, against: Path | None) -> None:
             if against and number == repeats - 1:
                 check_masks(result, against)
             line = {
-                "seconds": round(done - start - pipeline.network_seconds, 4),
-                "network": round(pipeline.network_seconds, 4),
+                "seconds": round(done - start - record.seconds, 4),
+                "network": round(record.seconds, 4),
                 "stages": {**stages, "write": round(done - ran, 4)},
             }
             click.echo(json.dumps({**line, "peak_mb": round(peak, 1)}))

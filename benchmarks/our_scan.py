@@ -13,10 +13,10 @@ from pathlib import Path
 import click
 
 from benchmarks.process import spent
+from spineps_rt.io.naming import output_paths
 from spineps_rt.options import AS_SPINEPS, DEVICES, EngineOptions, Options, PreprocessOptions
-from spineps_rt.outputs import output_paths
 from spineps_rt.pipeline import Pipeline
-from spineps_rt.writers import write_outputs
+from spineps_rt.report.write import write_outputs
 
 
 @click.command()

@@ -23,7 +23,7 @@ import click
 
 from benchmarks.golden import Golden, GoldenError, read
 from benchmarks.replay import CutoutError, Replay, replay
-from spineps_rt import __version__
+from spineps_rt._version import __version__
 from spineps_rt.labels import SACRUM_INSTANCE, instance_name
 
 RESULTS = Path(__file__).parent / "results"

@@ -18,9 +18,9 @@ from spineps_rt.export.networks import InstanceUnet, build_semantic
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.prediction_page import page
-from spineps_rt.engine import default_models
-from spineps_rt.engine.tiling import plan_tiles
-from spineps_rt.memory_plan import seen_shape
+from spineps_rt.diagnostics.gpu_memory import seen_shape
+from spineps_rt.inference.tiling import plan_tiles
+from spineps_rt.models import default_models
 from spineps_rt.options import Options
 from training import folders, plans
 

@@ -15,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
-from spineps_rt import nifti
+from spineps_rt.io import nifti
 from spineps_rt.options import PreprocessOptions
 from spineps_rt.stages.preprocess import preprocess, round_whole
 from spineps_rt.volume import Volume, reorient, rescale

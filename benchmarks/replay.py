@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from benchmarks.golden import Golden, digest
+from spineps_rt.kernels.boxes import cut_windows
 from spineps_rt.labels import CORPUS, CORPUS_INNER
 from spineps_rt.options import AS_SPINEPS, LabelingOptions, ReconcileOptions
-from spineps_rt.stages import semantic
-from spineps_rt.stages.instance import segment_instances
+from spineps_rt.stages import semantic_cleaning
+from spineps_rt.stages.instance.cutouts import ClassifyWindows
+from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
 from spineps_rt.stages.labeling import name_levels
 from spineps_rt.stages.points import centroids
-from spineps_rt.stages.reconcile import Reconciled, reconcile
+from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 from spineps_rt.volume import resample_to
 
 RULES = (
@@ -75,12 +77,14 @@ def replay(golden: Golden) -> Replay:
     Raises:
         CutoutError: A cutout is not the one that SPINEPS made at that place, or their number differs.
     """
-    clean = semantic.clean(golden.oracle.array, spacing=golden.oracle.spacing, options=AS_SPINEPS.semantic)
+    clean = semantic_cleaning.clean(
+        golden.oracle.array, spacing=golden.oracle.spacing, options=AS_SPINEPS.semantic
+    )
     answered, shown = _network(golden)
     found = segment_instances(
         golden.raw_semantic.array,
         spacing=golden.raw_semantic.spacing,
-        predict=answered,
+        classify=answered,
         options=AS_SPINEPS.instance,
     )
     if len(shown) != len(golden.cutouts):
@@ -103,20 +107,20 @@ def replay(golden: Golden) -> Replay:
     return Replay(masks, _distances(golden), tolerance, rules, defaults)
 
 
-def _network(golden: Golden) -> tuple[Callable[[np.ndarray], np.ndarray], list[int]]:
+def _network(golden: Golden) -> tuple[ClassifyWindows, list[int]]:
     """The recorded network, and a list that it fills with the labelled voxels of every cutout it is shown."""
     shown: list[int] = []
 
-    def answer(cutouts: np.ndarray) -> np.ndarray:
-        first = len(shown)
-        for place, cutout in enumerate(cutouts, first):
+    def answer(labels: np.ndarray, table: np.ndarray, starts: np.ndarray) -> Iterator[np.ndarray]:
+        for place, start in enumerate(starts):
+            cutout = cut_windows(labels, table, start[None], InstanceLimits().cutout)[0]
             if place >= len(golden.cutouts) or digest(cutout) != golden.cutouts[place]:
                 raise CutoutError(
                     f"{golden.name}: cutout {place + 1} of {len(golden.cutouts)} is not the one that SPINEPS "
                     "showed its network at that place."
                 )
             shown.append(int(np.count_nonzero(cutout)))
-        return golden.answers[first : len(shown)]
+            yield golden.answers[place]
 
     return answer, shown
 

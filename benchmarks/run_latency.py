@@ -26,9 +26,9 @@ import click
 import nibabel as nib
 import numpy as np
 
-from spineps_rt.kernels._threads import cores
+from spineps_rt.io.naming import OutputPaths, output_paths
+from spineps_rt.kernels.threads import cores
 from spineps_rt.options import DEVICES
-from spineps_rt.outputs import OutputPaths, output_paths
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -22,8 +22,8 @@ from typing import Any
 import click
 
 from benchmarks.oracle_run import record
-from spineps_rt import __version__
-from spineps_rt.kernels._threads import cores
+from spineps_rt._version import __version__
+from spineps_rt.kernels.threads import cores
 from spineps_rt.report.record import cpu_name
 
 ROOT = Path(__file__).parents[1]

@@ -22,8 +22,8 @@ import click
 import nibabel as nib
 
 from benchmarks.throughput_run import MODES
-from spineps_rt import __version__
-from spineps_rt.kernels._threads import cores
+from spineps_rt._version import __version__
+from spineps_rt.kernels.threads import cores
 from spineps_rt.report.record import cpu_name
 
 RESULTS = Path(__file__).parent / "results"

@@ -22,11 +22,11 @@ from spineps_rt.export.folder import read_folder
 from spineps_rt.export.graph import fold, load_graph
 from spineps_rt.export.variants import Wanted
 
-from spineps_rt import __version__
-from spineps_rt.engine import default_models
-from spineps_rt.engine.manifest import GRAPH, Model
+from spineps_rt._version import __version__
 from spineps_rt.errors import EngineError, ModelError
-from spineps_rt.kernels._threads import cores
+from spineps_rt.kernels.threads import cores
+from spineps_rt.models import default_models
+from spineps_rt.models.manifest import GRAPH, Model
 from spineps_rt.report.record import cpu_name
 
 HERE = Path(__file__).parent

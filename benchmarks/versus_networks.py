@@ -29,18 +29,19 @@ from spineps_rt.export.graph import load_graph
 from spineps_rt.export.variants import Wanted
 
 from benchmarks.architectures import CASES, CLASSES, CUTOUT, SPACING
-from spineps_rt import __version__
-from spineps_rt.engine import load_model, open_engine, select_variant
-from spineps_rt.engine.graphs import GRAPH
-from spineps_rt.engine.manifest import Model, SemanticModel
-from spineps_rt.engine.models import read_graph
-from spineps_rt.engine.normalise import normalise
+from spineps_rt._version import __version__
+from spineps_rt.backends import open_engine
 from spineps_rt.errors import ModelError
-from spineps_rt.intake import read_scan
+from spineps_rt.inference.normalise import normalise
+from spineps_rt.inference.semantic import SemanticNetwork
 from spineps_rt.labels import CORPUS
+from spineps_rt.models import load_model, select_variant
+from spineps_rt.models.graphs import GRAPH
+from spineps_rt.models.manifest import Model, SemanticModel
+from spineps_rt.models.resolve import read_graph
 from spineps_rt.options import AS_SPINEPS
 from spineps_rt.phantom import PhantomOptions, make_phantom
-from spineps_rt.stages.predict import predict_cutouts, predict_semantic
+from spineps_rt.scan import read_scan
 from spineps_rt.volume import reorient, rescale
 
 HERE = Path(__file__).parent
@@ -201,9 +202,12 @@ def _answer(model: Model, folder: Path, device: str, *, empty: bool = False) -> 
         if isinstance(model, SemanticModel):
             scan = reorient(read_scan(folder / "scan.nii.gz")[0], model.orientation)
             image = rescale(scan, model.spacing or SPACING, labels=False).array
-            return predict_semantic(image, engine, options=AS_SPINEPS.semantic)
+            return SemanticNetwork(engine).classify(image, AS_SPINEPS.semantic)[0]
         cutouts = np.load(folder / "given.npz")["cutouts"]
-        return predict_cutouts(engine, np.zeros_like(cutouts) if empty else cutouts)
+        shown = np.zeros_like(cutouts) if empty else cutouts
+        order = [axis + 1 for axis in model.axis_order]
+        answer = engine.infer(np.ascontiguousarray(shown.transpose(0, *order))[:, None])
+        return answer.transpose(0, *(np.argsort(model.axis_order) + 1))
 
 
 def _dice(one: np.ndarray, two: np.ndarray) -> dict[str, float]:

@@ -23,8 +23,8 @@ import nibabel as nib
 import numpy as np
 import onnxruntime
 
-from spineps_rt import __version__
-from spineps_rt.kernels._threads import cores
+from spineps_rt._version import __version__
+from spineps_rt.kernels.threads import cores
 from spineps_rt.labels import ENDPLATE_INFERIOR, ENDPLATE_SUPERIOR, STRUCTURES, instance_name
 from spineps_rt.report.record import cpu_name
 

@@ -9,10 +9,10 @@ from spineps_rt.export.extra import export_extra
 from spineps_rt.export.folder import read_folder, write_folder
 from spineps_rt.export.variants import Wanted, add_variants
 
-from spineps_rt.engine import embedded_models, load_model
-from spineps_rt.engine.manifest import MANIFEST, Model
-from spineps_rt.engine.models import read_file, select_variant
 from spineps_rt.errors import ModelError, OutputExistsError
+from spineps_rt.models import embedded_models, load_model
+from spineps_rt.models.manifest import MANIFEST, Model
+from spineps_rt.models.resolve import read_file, select_variant
 
 
 def export(source: Path, output: Path, *, overwrite: bool = False, wanted: Wanted | None = None) -> list[str]:

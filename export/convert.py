@@ -20,9 +20,9 @@ from spineps_rt.export.tiles import phantom_tile
 from spineps_rt.export.verify import engines_here
 from spineps_rt.export.weights import sha256
 
-from spineps_rt import __version__
-from spineps_rt.engine import load_model
+from spineps_rt._version import __version__
 from spineps_rt.errors import ModelError
+from spineps_rt.models import load_model
 
 _DEVICES = ("onnx", "openvino")
 LARGEST = 2**31 - 2**24

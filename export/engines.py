@@ -13,15 +13,21 @@ from typing import Any
 
 from spineps_rt.export.tensorrt import BuildOptions, build_engine, targets
 
-from spineps_rt import __version__
-from spineps_rt.engine.cache import FOLDER_VARIABLE, EngineKey, cache_folder, read_own, require_private
-from spineps_rt.engine.folds import each_fold
-from spineps_rt.engine.manifest import Model
-from spineps_rt.engine.models import read_graph
-from spineps_rt.engine.tensorrt import FULL, compatible_version, engine_key
-from spineps_rt.engine.tensorrt_library import Library, load_library
+from spineps_rt._version import __version__
+from spineps_rt.backends.engine_cache import (
+    FOLDER_VARIABLE,
+    EngineKey,
+    cache_folder,
+    read_own,
+    require_private,
+)
+from spineps_rt.backends.folds import each_fold
+from spineps_rt.backends.tensorrt import FULL, compatible_version, engine_key
+from spineps_rt.backends.tensorrt_library import Library, load_library
 from spineps_rt.errors import EngineError, ModelError, OutputError
-from spineps_rt.files import write_together
+from spineps_rt.io.streams import write_together
+from spineps_rt.models.manifest import Model
+from spineps_rt.models.resolve import read_graph
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from spineps_rt.export.known import check_known, is_known
 from spineps_rt.export.releases import Release
 
-from spineps_rt.archive import check_content
 from spineps_rt.errors import ModelError
-from spineps_rt.files import atomic_write, output_errors, prepare_folder
+from spineps_rt.io.streams import atomic_write, output_errors, prepare_folder
+from spineps_rt.models.archive import check_content
 
 MAX_BYTES = 8 << 30
 """A release of five folds is about 1 GiB."""

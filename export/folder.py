@@ -11,9 +11,9 @@ from typing import Any
 import onnx
 from spineps_rt.export.cost import cost_in_turn, cost_of
 
-from spineps_rt.engine.graphs import GRAPH
-from spineps_rt.engine.manifest import MANIFEST
-from spineps_rt.files import write_together
+from spineps_rt.io.streams import write_together
+from spineps_rt.models.graphs import GRAPH
+from spineps_rt.models.manifest import MANIFEST
 
 
 def write_model(

@@ -12,7 +12,7 @@ import onnx
 from spineps_rt.export.extra import export_extra
 from spineps_rt.export.graph import fold, retyped
 
-from spineps_rt.engine.offline import import_onnxruntime
+from spineps_rt.backends.telemetry import import_onnxruntime
 
 _OPTIONS = {
     "ActivationSymmetric": True,  # TensorRT takes no other zero point than 0

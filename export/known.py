@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from spineps_rt.errors import ModelError
-from spineps_rt.files import atomic_write
+from spineps_rt.io.streams import atomic_write
 
 RECORD = "sha256.json"
 """Address -> hexadecimal digest, in the folder of the downloads."""

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from spineps_rt.archive import check_archive
 from spineps_rt.errors import ModelError
+from spineps_rt.models.archive import check_archive
 
 _REBUILDERS = {
     ("collections", "OrderedDict"),

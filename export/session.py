@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from spineps_rt.engine.offline import import_onnxruntime
+from spineps_rt.backends.telemetry import import_onnxruntime
 from spineps_rt.errors import ModelError
 
 

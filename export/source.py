@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spineps_rt.archive import only, opened
 from spineps_rt.errors import ModelError
-from spineps_rt.install import CONFIG
+from spineps_rt.models.archive import only, opened
+from spineps_rt.models.install import CONFIG
 
 _MAX_JSON = 64 << 20
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from spineps_rt.export.layers import layer_report
 
-from spineps_rt.engine.base import UnavailableError
-from spineps_rt.engine.gpu import compute_capability
-from spineps_rt.engine.tensorrt import AMPERE_PLUS, DTYPES
-from spineps_rt.engine.tensorrt_library import Library
+from spineps_rt.backends.base import UnavailableError
+from spineps_rt.backends.gpu import compute_capability
+from spineps_rt.backends.tensorrt import AMPERE_PLUS, DTYPES
+from spineps_rt.backends.tensorrt_library import Library
 from spineps_rt.errors import EngineError, ModelError
 
 _PRECISIONS = {"HALF": "fp16", "BF16": "bf16", "FLOAT": "fp32"}

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from spineps_rt.engine import ModelPair, default_models
-from spineps_rt.engine.manifest import InstanceModel, Model, SemanticModel
-from spineps_rt.engine.normalise import normalise
 from spineps_rt.errors import ContractError, NoSpineError, SpinepsError
-from spineps_rt.intake import check_scan
+from spineps_rt.inference.normalise import normalise
+from spineps_rt.io.nifti import read_nifti
 from spineps_rt.labels import CORPUS
-from spineps_rt.nifti import read_nifti
+from spineps_rt.models import ModelPair, default_models
+from spineps_rt.models.manifest import InstanceModel, Model, SemanticModel
 from spineps_rt.phantom import PRESETS, PhantomOptions, make_phantom
 from spineps_rt.pipeline import segment
+from spineps_rt.scan import check_scan
 from spineps_rt.stages.preprocess import preprocess
 from spineps_rt.volume import reorient, rescale
 

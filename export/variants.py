@@ -19,12 +19,13 @@ from spineps_rt.export.int8 import to_int8
 from spineps_rt.export.session import run_graph
 from spineps_rt.export.tiles import tiles_of
 
-from spineps_rt.engine import load_model, open_engine, select_variant
-from spineps_rt.engine.folds import each_fold
-from spineps_rt.engine.manifest import Model
-from spineps_rt.engine.models import read_graph
-from spineps_rt.engine.openvino import BF16
+from spineps_rt.backends import open_engine
+from spineps_rt.backends.folds import each_fold
+from spineps_rt.backends.openvino import BF16
 from spineps_rt.errors import EngineError, ModelError
+from spineps_rt.models import load_model, select_variant
+from spineps_rt.models.manifest import Model
+from spineps_rt.models.resolve import read_graph
 
 PRECISIONS = ("fp16", "int8", BF16)
 DEVICES = ("onnx", "openvino", "cuda", "onnx-tensorrt", "tensorrt", "tensorrt-rtx")

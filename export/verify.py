@@ -14,12 +14,13 @@ from spineps_rt.export.graph import load_graph
 from spineps_rt.export.tiles import tiles_of
 from spineps_rt.export.variants import DEVICES
 
-from spineps_rt.engine import load_model, open_engine, select_variant
-from spineps_rt.engine.base import Engine
-from spineps_rt.engine.folds import each_fold
-from spineps_rt.engine.manifest import Model
-from spineps_rt.engine.models import read_graph
+from spineps_rt.backends import open_engine
+from spineps_rt.backends.base import Engine
+from spineps_rt.backends.folds import each_fold
 from spineps_rt.errors import EngineError
+from spineps_rt.models import load_model, select_variant
+from spineps_rt.models.manifest import Model
+from spineps_rt.models.resolve import read_graph
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def engines_here(model: Model, devices: Iterable[str]) -> Iterator[Engine]:
 
     Args:
         model: What they run.
-        devices: Names as :func:`~spineps_rt.engine.open_engine` takes them; the first must be there.
+        devices: Names as :func:`~spineps_rt.backends.open_engine` takes them; the first must be there.
 
     Yields:
         Open engines.

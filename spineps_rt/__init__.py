@@ -13,13 +13,13 @@ from spineps_rt._version import __version__
 
 if TYPE_CHECKING:
     from spineps_rt.errors import SpinepsError
-    from spineps_rt.nifti import read_nifti
+    from spineps_rt.io.naming import output_paths
+    from spineps_rt.io.nifti import read_nifti
     from spineps_rt.options import Options
-    from spineps_rt.outputs import output_paths
     from spineps_rt.pipeline import Pipeline, segment
+    from spineps_rt.report.write import write_outputs
     from spineps_rt.results import Result
     from spineps_rt.volume import Volume
-    from spineps_rt.writers import write_outputs
 
 _HOME = {
     "Options": "options",
@@ -27,10 +27,10 @@ _HOME = {
     "Result": "results",
     "SpinepsError": "errors",
     "Volume": "volume",
-    "output_paths": "outputs",
-    "read_nifti": "nifti",
+    "output_paths": "io.naming",
+    "read_nifti": "io.nifti",
     "segment": "pipeline",
-    "write_outputs": "writers",
+    "write_outputs": "report.write",
 }
 
 __all__ = [

@@ -72,8 +72,8 @@ class SemanticOptions:
     sums: str = "float32"
     """One of :data:`SUMS`: what a GPU sums logits in. float16 takes half the memory; near ties may flip."""
     localize: bool = True
-    """Run only the tiles that the spine reaches (``engine/search.py``). SPINEPS runs all; within the spine
-    the mask is the same, far from it nothing is found."""
+    """Run only the tiles that the spine reaches (``inference/tile_search.py``). SPINEPS runs all; within the
+    spine the mask is the same, far from it nothing is found."""
     clean_small_components: bool = True
     """Delete components below 30 reference voxels."""
     clean_beyond_largest_box: bool = True
@@ -92,8 +92,6 @@ class InstanceOptions:
     """Clean the bodies before their centres are sought."""
     split_merged_corpora: bool = True
     """Split bodies that grew together."""
-    batch: int = 4
-    """Cutouts in one call of the network."""
     largest_components: int = 0
     """Keep that many components of each cutout's answer; 0 keeps all."""
     clean_small_components: bool = True

@@ -5,29 +5,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from spineps_rt.batch import Steps, complete, overlap
-from spineps_rt.clock import Clock, Progress
-from spineps_rt.engine import Engine, InstanceModel, ModelPair, SemanticModel, open_engine, resolve_models
-from spineps_rt.engine.spacing import target_spacing
-from spineps_rt.errors import NoSpineError
-from spineps_rt.intake import check_scan, doubts_about, read_scan
+from spineps_rt.errors import ContractError, NoSpineError
+from spineps_rt.inference.networks import open_predictors
+from spineps_rt.inference.predictors import Predictors, RunStats
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
+from spineps_rt.models import InstanceModel, Model, ModelPair, resolve_models
+from spineps_rt.models.spacing import target_spacing
 from spineps_rt.options import Options
-from spineps_rt.results import Network, Result
-from spineps_rt.stages.instance import InstanceLimits, segment_instances
+from spineps_rt.overlap import ThreeStages
+from spineps_rt.results import Network, Predicted, Prepared, Result
+from spineps_rt.scan import check_scan, doubts_about, read_scan
+from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
 from spineps_rt.stages.labeling import Levels, name_levels
 from spineps_rt.stages.points import centroids, volumes_in_ml
-from spineps_rt.stages.predict import on_device, predict_cutouts, predict_semantic, predict_windows
-from spineps_rt.stages.preprocess import preprocess, round_whole
-from spineps_rt.stages.reconcile import Reconciled, reconcile
-from spineps_rt.stages.semantic import clean
-from spineps_rt.volume import Box, Volume, reorient, resample_to, rescale
+from spineps_rt.stages.preprocess import box_within_margin, preprocess, round_whole
+from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
+from spineps_rt.stages.semantic_cleaning import clean
+from spineps_rt.timing import Clock, Progress
+from spineps_rt.volume import Volume, reorient, resample_to, rescale
 
 _LOG = logging.getLogger(__name__)
 _STAGE_ORIENTATION = ("P", "I", "R")
@@ -62,29 +62,36 @@ class Pipeline:
     """Models loaded once, for any number of scans; a context manager."""
 
     def __init__(
-        self, model: str | Path | ModelPair | None = None, *, options: Options | None = None
+        self,
+        model: str | Path | ModelPair | None = None,
+        *,
+        options: Options | None = None,
+        predictors: Predictors | None = None,
     ) -> None:
         """Load and verify the models and open their engines.
 
         Args:
             model: Embedded model's name, model folder, or a pair; None takes the embedded models.
             options: What differs from the defaults.
+            predictors: Networks of one's own, in place of a model; they stay the caller's to close.
 
         Raises:
+            ContractError: Both a model and predictors came.
             ModelError: A model is missing or damaged.
             EngineError: The device cannot be had.
         """
-        self.options = options or Options()
-        self.models = model if isinstance(model, ModelPair) else resolve_models(model)
-        wanted = self.options.engine
-        with ExitStack() as stack:
-            self._semantic, self._instance = (
-                stack.enter_context(open_engine(m, device=wanted.device, threads=wanted.threads))
-                for m in (self.models.semantic, self.models.instance)
+        if model is not None and predictors is not None:
+            raise ContractError(
+                "A model and predictors came; pass one of them, predictors bring their models."
             )
-            self._stack = stack.pop_all()
-        for engine in (self._semantic, self._instance):
-            _LOG.info("%s runs on %s (%s)", engine.model.name, engine.provider, engine.model.folder)
+        self.options = options or Options()
+        self._opened: Predictors | None = None
+        if predictors is None:
+            models = model if isinstance(model, ModelPair) else resolve_models(model)
+            predictors = self._opened = open_predictors(models, self.options.engine)
+        self.predictors = predictors
+        for one in (predictors.semantic, predictors.instance):
+            _LOG.info("%s runs on %s (%s)", one.model.name, one.provider, one.model.folder)
 
     def __enter__(self) -> Pipeline:
         return self
@@ -93,13 +100,19 @@ class Pipeline:
         self.close()
 
     def close(self) -> None:
-        """Give the engines' memory back."""
-        self._stack.close()
+        """Give the memory of the engines that were opened here back."""
+        if self._opened:
+            self._opened.close()
+
+    @property
+    def models(self) -> ModelPair:
+        """What the networks are."""
+        return ModelPair(self.predictors.semantic.model, self.predictors.instance.model)
 
     @property
     def provider(self) -> str:
         """What really runs the networks; both where they differ."""
-        return " and ".join(dict.fromkeys((self._semantic.provider, self._instance.provider)))
+        return self.predictors.provider
 
     def run(self, scan: Volume | str | Path, *, progress: Progress | None = None) -> Result:
         """Segment a scan.
@@ -114,7 +127,7 @@ class Pipeline:
         Raises:
             SpinepsError: The subclass says what is wrong.
         """
-        return complete(self.steps(scan, progress=progress))
+        return self.finish(self.predict(self.prepare(scan, progress=progress)))
 
     def run_many(self, scans: Iterable[Volume | str | Path]) -> Iterator[Future[Result]]:
         """Segment several scans; reading and finishing of one overlap the networks of another.
@@ -125,46 +138,81 @@ class Pipeline:
         Yields:
             A future for each scan, in order, done; its ``result()`` returns or raises what :meth:`run` would.
         """
-        return overlap(self.steps(scan) for scan in scans)
+        return ThreeStages(self.prepare, self.predict, self.finish).overlap(scans)
 
-    def steps(self, scan: Volume | str | Path, *, progress: Progress | None = None) -> Steps[Result]:
-        """As :meth:`run`, in three parts: it pauses before the networks and after them.
-
-        A part may be taken by any thread, two runs' second parts by one thread only: the engines are shared.
+    def prepare(self, scan: Volume | str | Path, *, progress: Progress | None = None) -> Prepared:
+        """Do what comes before the networks: read, check, preprocess.
 
         Args:
             scan: As :meth:`run` takes it.
-            progress: Called as the stages advance, by the thread that takes the part.
+            progress: Called as the stages advance, by the thread that is in them.
 
         Returns:
-            What :func:`spineps_rt.batch.overlap` and ``yield from`` take.
+            What :meth:`predict` takes.
+
+        Raises:
+            SpinepsError: The scan cannot be read or segmented.
         """
+        model = self.predictors.semantic.model
         clock = Clock(progress)
         with clock.stage("read"):
             image, source = read_scan(scan)
-            check_scan(image, self.models.semantic, any_plane=self.options.any_plane)
+            check_scan(image, model, any_plane=self.options.any_plane)
         with clock.stage("preprocess"):
-            prepared, box = self._prepare(image)
-        yield
-        engines = (self._semantic, self._instance)
-        before = [(engine.samples, engine.planned, engine.seconds) for engine in engines]
+            padded = reorient(preprocess(image, self.options.preprocess), model.orientation)
+            shown = rescale(padded, target_spacing(model, padded.spacing), labels=False)
+            round_whole(shown)
+            margin = self.options.preprocess.pad if self.options.semantic.skip_margin else 0
+            box = box_within_margin(padded, shown, margin)
+        return Prepared(image, source, clock, [shown], box)
+
+    def predict(self, prepared: Prepared) -> Predicted:
+        """Run both networks; never two scans at once, because they share them.
+
+        Args:
+            prepared: From :meth:`prepare`; it is used up.
+
+        Returns:
+            What :meth:`finish` takes.
+
+        Raises:
+            SpinepsError: A network failed, or there is no spine.
+        """
+        clock = prepared.clock
         with clock.stage("semantic"):
-            mask = prepared.with_array(self._label(prepared, box, clock))
-            del prepared  # a large image is not needed any more
-            self._semantic.rest()
+            mask, semantic_stats = self._classify(prepared.network_input.pop(), prepared.box, clock)
         with clock.stage("clean"):
             mask = reorient(mask, _STAGE_ORIENTATION)
             mask = mask.with_array(clean(mask.array, spacing=mask.spacing, options=self.options.semantic))
-        instances, warnings = self._predict_instances(mask, clock)
-        networks = tuple(_network(engine, *counted) for engine, counted in zip(engines, before))
-        yield
+        with clock.stage("instance"):
+            instances, warnings, instance_stats = self._separate(mask)
+        networks = (
+            _network("semantic", self.predictors.semantic.model, semantic_stats),
+            _network("instance", self.predictors.instance.model, instance_stats),
+        )
+        masks = [_one_body(mask), instances]
+        return Predicted(prepared.image, prepared.source, clock, masks, warnings, networks)
+
+    def finish(self, predicted: Predicted) -> Result:
+        """Do what comes after the networks: bring the masks back, reconcile them, name levels, measure.
+
+        Args:
+            predicted: From :meth:`predict`; it is used up.
+
+        Returns:
+            The result; nothing is written.
+
+        Raises:
+            NoSpineError: No vertebra is left.
+        """
+        image, clock = predicted.image, predicted.clock
         with clock.stage("resample"):
-            masks = [resample_to(m, image, labels=True).array for m in (_one_body(mask), instances)]
-            del mask, instances
+            masks = [resample_to(predicted.masks.pop(0), image, labels=True).array for _ in range(2)]
         levels, notes = self._levels(masks, image, clock)
         with clock.stage("points"):
             centres = centroids(levels.semantic, levels.instances)
             volumes = [volumes_in_ml(mask, image.affine) for mask in (levels.instances, levels.semantic)]
+        doubts = doubts_about(predicted.source.name, self.predictors.semantic.model)
         return Result(
             image=image,
             semantic=image.with_array(levels.semantic),
@@ -172,55 +220,39 @@ class Pipeline:
             centroids=centres,
             volumes=volumes[0],
             structure_volumes=volumes[1],
-            warnings=(*doubts_about(source.name, self.models.semantic), *warnings, *notes),
+            warnings=(*doubts, *predicted.warnings, *notes),
             anatomical=levels.anatomical,
             stages=tuple(clock.stages),
-            networks=networks,
-            source=source,
+            networks=predicted.networks,
+            source=predicted.source,
             options=self.options,
         )
 
-    def _prepare(self, image: Volume) -> tuple[Volume, Box]:
-        """The scan in the model's orientation and spacing, and the box in it that the network is shown."""
-        model = self.models.semantic
-        padded = reorient(preprocess(image, self.options.preprocess), model.orientation)
-        prepared = rescale(padded, target_spacing(model, padded.spacing), labels=False)
-        round_whole(prepared)
-        margin = self.options.preprocess.pad if self.options.semantic.skip_margin else 0
-        return prepared, _inside(padded, prepared, margin)
-
-    def _label(self, prepared: Volume, box: Box, clock: Clock) -> np.ndarray:
+    def _classify(self, shown: Volume, box: Box, clock: Clock) -> tuple[Volume, RunStats]:
         """What the semantic network says within the box, uint8; overwrites the image."""
-        answer = np.zeros(prepared.shape, np.uint8)
-        answer[box] = predict_semantic(
-            prepared.array[box],
-            self._semantic,
-            options=self.options.semantic,
-            overwrite=True,
-            progress=clock.fraction,
+        answer = np.zeros(shown.shape, np.uint8)
+        answer[box], stats = self.predictors.semantic.classify(
+            shown.array[box], self.options.semantic, overwrite=True, progress=clock.fraction
         )
-        return answer
+        return shown.with_array(answer), stats
 
-    def _classify(self, cutouts: np.ndarray) -> np.ndarray:
-        """What the instance network says to cutouts, uint8 (N, P, I, R)."""
-        return predict_cutouts(self._instance, cutouts)
+    def _separate(self, semantic: Volume) -> tuple[Volume, tuple[str, ...], RunStats]:
+        """Vertebra mask, uint16, in PIR at the instance model's spacing; warnings; what was run."""
+        model = self.predictors.instance.model
+        stats: list[RunStats] = []
 
-    def _predict_instances(self, semantic: Volume, clock: Clock) -> tuple[Volume, tuple[str, ...]]:
-        """Vertebra mask, uint16, in PIR at the instance model's spacing, and what the stage has to say."""
-        model = self.models.instance
-        windows = partial(predict_windows, self._instance)
-        with clock.stage("instance"):
-            mask = rescale(semantic, target_spacing(model, semantic.spacing), labels=True)
-            answer = segment_instances(
-                mask.array,
-                spacing=mask.spacing,
-                predict=self._classify,
-                predict_windows=windows if on_device(self._instance) else None,
-                limits=_limits(model),
-                options=self.options.instance,
-            )
-            self._instance.rest()
-        return mask.with_array(answer.instances), answer.warnings
+        def classify(*mask_and_windows: np.ndarray) -> Iterator[np.ndarray]:
+            stats.append((yield from self.predictors.instance.classify_windows(*mask_and_windows)))
+
+        mask = rescale(semantic, target_spacing(model, semantic.spacing), labels=True)
+        answer = segment_instances(
+            mask.array,
+            spacing=mask.spacing,
+            classify=classify,
+            limits=_limits(model),
+            options=self.options.instance,
+        )
+        return mask.with_array(answer.instances), answer.warnings, stats[0]
 
     def _levels(self, masks: list[np.ndarray], image: Volume, clock: Clock) -> tuple[Levels, tuple[str, ...]]:
         """Both final masks, levels named, and what there is to say about them."""
@@ -240,7 +272,7 @@ class Pipeline:
             spacing=image.spacing,
             orientation=image.orientation,
             options=self.options.reconcile,
-            sacrum_ids=self.models.semantic.sacrum_ids,
+            sacrum_ids=self.predictors.semantic.model.sacrum_ids,
         )
         if not np.isin(final.instances, list(VERTEBRAE)).any():
             raise NoSpineError("no vertebra is left after cleaning; check that the scan shows a spine.")
@@ -250,16 +282,6 @@ class Pipeline:
 def _one_body(semantic: Volume) -> Volume:
     """Merge the two kinds of body that SPINEPS knows until here; only the networks tell them apart."""
     return semantic.with_array(np.where(semantic.array == CORPUS_INNER, CORPUS, semantic.array))
-
-
-def _inside(padded: Volume, prepared: Volume, margin: int) -> Box:
-    """The voxels of the resampled volume that lie within the padded one's margin of ``margin`` voxels."""
-    if not margin:
-        return tuple(slice(0, n) for n in prepared.shape)
-    ratio = np.array(padded.spacing) / prepared.spacing
-    first = np.floor(margin * ratio).astype(int)
-    stop = np.ceil((np.array(padded.shape) - 1 - margin) * ratio).astype(int) + 1
-    return tuple(slice(a, min(b, n)) for a, b, n in zip(first, stop, prepared.shape))
 
 
 def _limits(model: InstanceModel) -> InstanceLimits:
@@ -273,9 +295,6 @@ def _limits(model: InstanceModel) -> InstanceLimits:
     )
 
 
-def _network(engine: Engine, samples: int, planned: int, seconds: float) -> Network:
-    """What an engine has run since these were its counts."""
-    model = engine.model
-    kind = "semantic" if isinstance(model, SemanticModel) else "instance"
-    counts = engine.samples - samples, engine.planned - planned, round(engine.seconds - seconds, 6)
-    return Network(kind, model.name, model.sha256, engine.provider, *counts)
+def _network(kind: str, model: Model, stats: RunStats) -> Network:
+    seconds = round(stats.seconds, 6)
+    return Network(kind, model.name, model.sha256, stats.provider, stats.samples, stats.planned, seconds)

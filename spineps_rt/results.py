@@ -1,4 +1,4 @@
-"""What a run gives back."""
+"""What a run gives back, and what passes between its parts."""
 
 from __future__ import annotations
 
@@ -8,21 +8,11 @@ from typing import TYPE_CHECKING
 from spineps_rt.labels import LEVEL_ORDER, SACRUM_INSTANCE, VERTEBRAE
 
 if TYPE_CHECKING:
+    from spineps_rt.kernels.boxes import Box
     from spineps_rt.options import Options
     from spineps_rt.stages.points import Centroids
+    from spineps_rt.timing import Clock, StageTime
     from spineps_rt.volume import Volume
-
-
-@dataclass(frozen=True)
-class StageTime:
-    """One stage of a run."""
-
-    stage: str
-    """Name of the stage."""
-    seconds: float
-    """Wall time."""
-    peak_bytes: int
-    """Largest resident memory of the process until the stage's end."""
 
 
 @dataclass(frozen=True)
@@ -106,3 +96,37 @@ class Result:
     def peak_bytes(self) -> int:
         """Largest resident memory of the process."""
         return max((stage.peak_bytes for stage in self.stages), default=0)
+
+
+@dataclass
+class Prepared:
+    """A scan before the networks; ``Pipeline.predict`` uses it up, so that memory is free early."""
+
+    image: Volume
+    """The scan as it was read."""
+    source: Source
+    """Where it came from."""
+    clock: Clock
+    """Times of the stages so far."""
+    network_input: list[Volume]
+    """The scan in the semantic model's orientation and spacing; empty once it was predicted."""
+    box: Box
+    """What of it the network is shown."""
+
+
+@dataclass
+class Predicted:
+    """A scan after the networks; ``Pipeline.finish`` uses it up, so that memory is free early."""
+
+    image: Volume
+    """The scan as it was read."""
+    source: Source
+    """Where it came from."""
+    clock: Clock
+    """Times of the stages so far."""
+    masks: list[Volume]
+    """Semantic and instance mask, each at its model's spacing; empty once it was finished."""
+    warnings: tuple[str, ...]
+    """What the instance stage says about them."""
+    networks: tuple[Network, Network]
+    """What ran."""

@@ -188,7 +188,7 @@ def rescale(volume: Volume, spacing: Sequence[float], *, labels: bool) -> Volume
     affine = np.array(volume.affine)
     exact = np.sqrt(np.sum(affine[:3, :3] ** 2, axis=0))
     affine[:3, :3] = affine[:3, :3] * wanted / exact
-    return _resample(volume, affine, tuple(sizes.tolist()), labels)
+    return _resample(volume, affine, tuple(sizes.tolist()), labels=labels)
 
 
 def resample_to(volume: Volume, target: Volume, *, labels: bool) -> Volume:
@@ -217,7 +217,8 @@ def resample_to(volume: Volume, target: Volume, *, labels: bool) -> Volume:
             turned = orientations.apply_orientation(volume.array, transform)
             return target.with_array(_shifted(turned, before, target.shape))
     # TPTBox rounds the affine of the target to 7 decimals; where a voxel lies halfway, that decides its label
-    return target.with_array(_resample(volume, np.round(target.affine, 7), target.shape, labels).array)
+    placed = _resample(volume, np.round(target.affine, 7), target.shape, labels=labels)
+    return target.with_array(placed.array)
 
 
 def _shifted(array: np.ndarray, before: Sequence[int], shape: Sequence[int]) -> np.ndarray:
@@ -228,7 +229,7 @@ def _shifted(array: np.ndarray, before: Sequence[int], shape: Sequence[int]) -> 
     return contiguous(np.pad(array[keep], widths, mode="edge"))
 
 
-def _resample(volume: Volume, affine: np.ndarray, shape: tuple[int, ...], labels: bool) -> Volume:
+def _resample(volume: Volume, affine: np.ndarray, shape: tuple[int, ...], *, labels: bool) -> Volume:
     from spineps_rt.kernels import resample  # noqa: PLC0415 - nothing else here needs numba
 
     # inv and dot as nibabel's resample_from_to: a nearest neighbour's tie hangs on the last bit

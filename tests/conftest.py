@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
+from spineps_rt.backends.gpu import cuda_devices
 from spineps_rt.cli.main import main
-from spineps_rt.engine.gpu import cuda_devices
 
 if not cuda_devices():
     os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # read when numba is imported

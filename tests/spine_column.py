@@ -40,7 +40,7 @@ def column(n: int = 3) -> Column:
     return Column(sem, inst)
 
 
-def split_top(*, cut: int = 2, disc: bool = False, gap: int = 0) -> Column:
+def column_with_split_top(*, cut: int = 2, disc: bool = False, gap: int = 0) -> Column:
     """A column whose top vertebra's first ``cut`` rows are an instance of their own, 21."""
     c = column()
     c.instances[:, TOP : TOP + cut][c.instances[:, TOP : TOP + cut] > 0] = 21

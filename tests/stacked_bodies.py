@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from spineps_rt.kernels.boxes import cut_windows
+
 SPACING = (0.75, 0.75, 1.65)
 PITCH = 16
 BODY = 11
@@ -30,6 +32,16 @@ def weld(labels: np.ndarray, k: int, *, half: int = 3) -> np.ndarray:
     top = 4 + PITCH * k + BODY
     welded[11 - half : 11 + half, top : top + PITCH - BODY, 11 - half : 11 + half] = 49
     return welded
+
+
+def by_cutouts(predict, size=CUTOUT):
+    """A network of windows out of one of cutouts (1, P, I, R), asked for one at a time."""
+
+    def classify(labels, table, starts):
+        for start in starts:
+            yield predict(cut_windows(labels, table, start[None], size))[0]
+
+    return classify
 
 
 def answer(cutouts: np.ndarray) -> np.ndarray:

@@ -114,6 +114,12 @@ def test_pixels_belong_to_the_polygon_that_holds_their_centre(tmp_path):
     assert drawn.patient == 7
 
 
+def test_spacing_is_the_field_of_view_by_pixels():
+    assert annotations.true_spacing((384, 384), 0.72917) == pytest.approx((0.72917, 0.72917), abs=1e-5)
+    assert annotations.true_spacing((600, 512), 0.46875) == (0.5, 300 / 512)
+    assert annotations.true_spacing((611, 513), 0.47826) is None
+
+
 def test_an_unknown_structure_is_refused_by_name(tmp_path):
     write(tmp_path, [{"structure": "rib", "points": [[0, 0], [1, 0], [1, 1]]}])
     with pytest.raises(ValueError, match=r"7_t2\.json draws a 'rib'"):

@@ -9,8 +9,8 @@ import zipfile
 
 import pytest
 
-from spineps_rt.archive import MAX_FILES, check_archive, unpacked
 from spineps_rt.errors import ModelError
+from spineps_rt.models.archive import MAX_FILES, check_archive, unpacked
 
 
 def archive(path, entries):

@@ -9,11 +9,11 @@ import pytest
 import tiny_scan
 from click.testing import CliRunner
 
-from spineps_rt import bench as measuring
 from spineps_rt.cli.main import cli
-from spineps_rt.clock import process_seconds
+from spineps_rt.diagnostics import bench as measuring
 from spineps_rt.errors import EngineError, SelfTestError
 from spineps_rt.options import EngineOptions, Options
+from spineps_rt.timing import process_seconds
 
 COST = {"flops": 4_000_000, "activation_bytes": 1000}
 

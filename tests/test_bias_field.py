@@ -10,8 +10,8 @@ import reference_n4
 
 from spineps_rt.errors import ContractError, EmptyImageError, GeometryError, NotFiniteError
 from spineps_rt.options import N4Options
-from spineps_rt.stages.bias_field import correct_bias_field, mask_box, n4_bias_field
-from spineps_rt.stages.shrunk_grid import lay_axes
+from spineps_rt.stages.n4.bias_field import correct_bias_field, mask_box, n4_bias_field
+from spineps_rt.stages.n4.sample_grid import lay_axes
 
 RECORDED = Path(__file__).parent / "n4_ants_field.npz"
 """Log fields of antspyx 0.6.3, every fourth voxel along each axis."""

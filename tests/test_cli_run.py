@@ -17,7 +17,7 @@ import pytest
 import tiny_models
 import tiny_scan
 
-import spineps_rt.writers
+import spineps_rt.report.write
 from spineps_rt import errors
 
 FILES = [
@@ -206,14 +206,14 @@ def test_bad_scan_gives_one_sentence_its_code_and_no_file(command, tmp_path, mod
 
 def test_unforeseen_error_is_one_sentence_and_verbose_tells_where(command, tmp_path, monkeypatch):
     good, bad = (tiny_scan.write_scan(tmp_path / f"sub-{k}_T2w.nii.gz") for k in ("good", "bad"))
-    render = spineps_rt.writers.render_snapshot
+    render = spineps_rt.report.write.render_snapshot
 
     def broken(*volumes, caption):
         if "bad" in caption.title:
             raise ZeroDivisionError("by nothing")
         return render(*volumes, caption=caption)
 
-    monkeypatch.setattr("spineps_rt.writers.render_snapshot", broken)
+    monkeypatch.setattr("spineps_rt.report.write.render_snapshot", broken)
     code, _, err = command(bad, good, "-o", tmp_path / "out")
     assert code == 1
     assert len(names(tmp_path / "out")) == 5

@@ -11,21 +11,23 @@ import pytest
 import tiny_models
 from numba import cuda
 from spineps_rt.export.batched import with_batch
-from stacked_bodies import CUTOUT, SPACING, answer, stack
 
-from spineps_rt.engine import device_run, load_model, open_engine, resolve_models, select_variant
-from spineps_rt.engine import memory as memory_module
-from spineps_rt.engine.device_run import OnnxRun
-from spineps_rt.engine.device_stitch import sliding_window_on_device
-from spineps_rt.engine.gpu import cuda_devices
-from spineps_rt.engine.normalise import measured, normalise
-from spineps_rt.engine.search import Search
-from spineps_rt.engine.stitch import sliding_window
-from spineps_rt.engine.tiling import plan_tiles
+from spineps_rt.backends import device_buffers as device_run
+from spineps_rt.backends import open_engine
+from spineps_rt.backends.device_buffers import OnnxRun
+from spineps_rt.backends.gpu import cuda_devices
 from spineps_rt.errors import ContractError, EngineError, ModelError, NotFiniteError, OutOfMemoryError
+from spineps_rt.inference import out_of_memory as memory_module
+from spineps_rt.inference.device_window import DeviceAccumulator
+from spineps_rt.inference.host_window import HostAccumulator
+from spineps_rt.inference.instance import InstanceNetwork
+from spineps_rt.inference.normalise import measured, normalise
+from spineps_rt.inference.semantic import SemanticNetwork
+from spineps_rt.inference.tile_search import Search
+from spineps_rt.inference.tiling import plan_tiles
+from spineps_rt.inference.window import sliding_window
 from spineps_rt.kernels import cuda as kernels
-from spineps_rt.stages.instance import InstanceLimits, segment_instances
-from spineps_rt.stages.predict import on_device, predict_cutouts, predict_semantic, predict_windows
+from spineps_rt.models import load_model, resolve_models, select_variant
 
 PATCH = (3, 4, 5)
 RNG = np.random.default_rng(7)
@@ -36,7 +38,7 @@ pytestmark = pytest.mark.skipif(cuda_devices() > 0, reason="the buffers lie in t
 def simulated(monkeypatch):
     """Where the simulator's arrays lie, and who runs there."""
     monkeypatch.setattr(device_run, "address", lambda buffer: buffer.ctypes.data)
-    monkeypatch.setattr("spineps_rt.engine.onnx.OnnxRun", partial(OnnxRun, device="cpu"))
+    monkeypatch.setattr("spineps_rt.backends.onnxruntime.OnnxRun", partial(OnnxRun, device="cpu"))
     monkeypatch.setattr(kernels, "_THREADS", 32)  # a thread of the simulator is a thread
 
 
@@ -45,6 +47,30 @@ def open_on_device(folder, variant=""):
     engine = open_engine(load_model(folder), device="onnx", threads=1, variant=variant)
     engine._bindable = True
     return engine
+
+
+def classify(engine, image, **options):
+    return SemanticNetwork(engine).classify(image, **options)[0]
+
+
+def windows(engine, *arguments):
+    """Every answer, and what was run."""
+    network, answers = InstanceNetwork(engine), []
+
+    generator = network.classify_windows(*arguments)
+    while True:
+        try:
+            answers.append(next(generator).copy())
+        except StopIteration as end:
+            return answers, end.value
+
+
+def on_device(engine, image, plan, *, search=None, sums="float32"):
+    return sliding_window(DeviceAccumulator(engine, image, plan, sums=sums), plan, search=search)
+
+
+def on_host(engine, image, plan, *, search=None):
+    return sliding_window(HostAccumulator(engine, image, plan), plan, search=search)
 
 
 def add_batch(folder, batch):
@@ -97,15 +123,16 @@ def test_a_volume_through_the_device_equals_the_host(semantic, shape, axes, vari
     tiny_models.edit_manifest(semantic, mirror_axes=axes)
     image = RNG.integers(1, 900, shape).astype(np.float32)
     with open_engine(load_model(semantic), device="onnx", threads=1) as engine:
-        expected = predict_semantic(image, engine)
-        samples = engine.samples
+        expected, host = SemanticNetwork(engine).classify(image)
     told = []
     with open_on_device(semantic, variant) as engine:
         engine.borrow = None  # the host's way
-        labels = predict_semantic(image, engine, progress=lambda *tiles: told.append(tiles))
-        assert engine.samples == samples
+        progress = lambda *tiles: told.append(tiles)  # noqa: E731
+        labels, ran = SemanticNetwork(engine).classify(image, progress=progress)
+    assert (ran.samples, ran.planned) == (host.samples, host.planned)
+    assert min(ran.seconds, host.seconds) > 0
     np.testing.assert_array_equal(labels, expected)
-    tiles = samples // 2 ** len(axes)
+    tiles = ran.samples // 2 ** len(axes)
     assert (told[0], told[-1]) == ((0, tiles), (tiles, tiles))
 
 
@@ -121,8 +148,8 @@ def test_a_search_on_the_device_runs_the_tiles_of_the_host(tmp_path, variant):
     searches = [Search(plan, np.array([0, 1, 2, 3], np.uint8), (0.05, 0.05)) for _ in range(2)]
     with open_on_device(semantic, variant) as engine:
         values = measured(image, "zscore")
-        answer = sliding_window_on_device(engine, values, plan=searches[0])
-        expected = sliding_window(engine, normalise(image, "zscore"), search=searches[1])
+        answer = on_device(engine, values, plan, search=searches[0])
+        expected = on_host(engine, normalise(image, "zscore"), plan, search=searches[1])
     np.testing.assert_array_equal(answer, expected)
     assert 0 < searches[0].tiles_run == searches[1].tiles_run < len(plan.tiles)
 
@@ -131,8 +158,8 @@ def test_sums_in_float16_differ_only_where_classes_nearly_tie(semantic):
     image = RNG.integers(0, 900, (3, 9, 11)).astype(np.float32)
     plan = plan_tiles(image.shape, PATCH, 0.5)
     with open_on_device(semantic, "b3") as engine:
-        rough = sliding_window_on_device(engine, measured(image, "zscore"), plan=plan, sums="float16")
-        expected = sliding_window(engine, normalise(image, "zscore"), step=0.5)
+        rough = on_device(engine, measured(image, "zscore"), plan, sums="float16")
+        expected = on_host(engine, normalise(image, "zscore"), plan)
     assert (rough == expected).mean() > 0.98
 
 
@@ -143,7 +170,7 @@ def test_infinite_logits_are_an_error(tmp_path):
         open_on_device(tiny_models.write_semantic(tmp_path, patch=PATCH, field=field)) as engine,
         pytest.raises(NotFiniteError, match="NaN or infinity on the GPU"),
     ):
-        predict_semantic(np.ones(PATCH[::-1], np.float32), engine)
+        classify(engine, np.ones(PATCH[::-1], np.float32))
 
 
 @pytest.mark.parametrize("axes", [("P", "I", "R"), ("R", "I", "P")])
@@ -156,58 +183,41 @@ def test_windows_of_a_mask_equal_the_cutouts_of_the_host(tmp_path, axes, variant
     table = np.zeros(256, np.uint8)
     table[1:3] = 7, 9  # 3 goes
     starts = np.array([[0, 0, 0], [-2, 3, 4], [3, -5, -1], [1, 1, 1]])
-    cutouts = np.zeros((4, *size), np.uint8)
-    padded = np.pad(table[labels], 8)
-    for cutout, start in zip(cutouts, starts + 8):
-        cutout[:] = padded[tuple(slice(s, s + p) for s, p in zip(start, size))]
+    with open_engine(load_model(folder), device="onnx", threads=1) as engine:
+        expected, _ = windows(engine, labels, table, starts)
     with open_on_device(folder, variant) as engine:
-        assert on_device(engine)
-        answers = [answer.copy() for answer in predict_windows(engine, labels, table, starts)]
-        assert list(predict_windows(engine, labels, table, starts[:0])) == []
-        assert engine.samples == 4
-        np.testing.assert_array_equal(answers, predict_cutouts(engine, cutouts))
+        engine.borrow = None  # the host's way
+        answers, ran = windows(engine, labels, table, starts)
+        assert windows(engine, labels, table, starts[:0])[0] == []
+    assert (ran.samples, ran.planned) == (4, 4)
+    assert ran.seconds > 0
+    np.testing.assert_array_equal(answers, expected)
     assert np.any(answers)
-
-
-def test_the_instance_stage_takes_a_network_that_cuts_by_itself():
-    labels, limits = stack(4), InstanceLimits(cutout=CUTOUT)
-    labels[0, 0, 0] = 60  # a label that the network does not take
-
-    def windows(mask, table, starts):
-        padded = np.pad(table[mask], max(CUTOUT))
-        for start in starts + max(CUTOUT):
-            box = tuple(slice(s, s + p) for s, p in zip(start, CUTOUT))
-            yield answer(padded[box][None])[0]
-
-    segment = partial(segment_instances, labels, spacing=SPACING, limits=limits)
-    expected, found = segment(predict=answer), segment(predict=None, predict_windows=windows)
-    np.testing.assert_array_equal(found.instances, expected.instances)
-    assert (found.n_corpora, found.warnings) == (expected.n_corpora, expected.warnings)
 
 
 def test_a_class_that_no_instance_network_has_is_an_error(tmp_path):
     folder = tiny_models.write_instance(tmp_path, cutout=(2, 6, 4), band=2, first_class=2)
     labels, table = np.ones((2, 6, 4), np.uint8), np.ones(256, np.uint8)
     with open_on_device(folder) as engine, pytest.raises(ContractError, match="class 4"):
-        list(predict_windows(engine, labels, table, np.zeros((1, 3), np.int64)))
+        windows(engine, labels, table, np.zeros((1, 3), np.int64))
 
 
 def test_a_run_on_an_array_of_the_host(semantic):
     batch = RNG.normal(size=(1, 1, *PATCH)).astype(np.float32)
     with open_on_device(semantic) as engine:
-        np.testing.assert_array_equal(engine.on_device().run(batch), engine.infer(batch))
-        first = engine.on_device()
-        assert engine.on_device() is first
-        engine.rest()
-        assert engine.on_device() is not first
-    assert engine.on_device() is None  # closed
+        np.testing.assert_array_equal(engine.device_buffers().run(batch), engine.infer(batch))
+        first = engine.device_buffers()
+        assert engine.device_buffers() is first
+        engine.release_buffers()
+        assert engine.device_buffers() is not first
+    assert engine.device_buffers() is None  # closed
 
 
 def test_a_network_that_fails_is_told_with_its_reason(semantic):
     with open_on_device(semantic) as engine:
-        engine.on_device()._binding.clear_binding_inputs()
+        engine.device_buffers()._binding.clear_binding_inputs()
         with pytest.raises(EngineError, match=r"ONNX Runtime .* failed on model 'tiny-semantic': .*image"):
-            predict_semantic(np.ones(PATCH[::-1], np.float32), engine)
+            classify(engine, np.ones(PATCH[::-1], np.float32))
 
 
 class Cramped:
@@ -229,10 +239,10 @@ class Cramped:
 def test_a_batch_that_does_not_fit_runs_one_by_one(semantic, monkeypatch, caplog):
     image = RNG.integers(1, 900, (5, 9, 6)).astype(np.float32)
     with open_engine(load_model(semantic), device="onnx", threads=1) as engine:
-        expected = predict_semantic(image, engine)
+        expected = classify(engine, image)
     cramped = Cramped(monkeypatch, 4 * 4 * 9 * 3 * 6)  # the sums; three tiles' logits are more
     with open_on_device(semantic, "b3") as engine:
-        labels = predict_semantic(image, engine, overwrite=True)
+        labels = classify(engine, image, overwrite=True)
         assert (engine.model.batch, engine.model.variant) == (1, "")
     assert cramped.refused == 1
     assert "3 samples at once of model tiny-semantic; going on one by one" in caplog.text
@@ -248,7 +258,7 @@ def test_memory_that_never_suffices_is_an_error_that_says_what_to_do(semantic, m
             match=r"(?s)'tiny-semantic' on ONNX .*a batch of 1 takes \d+\.\d MB .*of the GPU's .* are free"
             r".*CUDA_ERROR_OUT_OF_MEMORY.*--device cpu.*fp16",
         ):
-            predict_semantic(np.ones((5, 9, 6), np.float32), engine)
+            classify(engine, np.ones((5, 9, 6), np.float32))
         assert engine._device is None  # it gave its memory back
     assert cramped.refused == 2
 
@@ -258,7 +268,7 @@ def test_labels_that_do_not_fit_are_an_error(tmp_path, monkeypatch):
     Cramped(monkeypatch, 300)
     labels, table = np.ones((9, 9, 9), np.uint8), np.ones(256, np.uint8)
     with open_on_device(folder) as engine, pytest.raises(OutOfMemoryError, match="Memory does not suffice"):
-        list(predict_windows(engine, labels, table, np.zeros((1, 3), np.int64)))
+        windows(engine, labels, table, np.zeros((1, 3), np.int64))
 
 
 @pytest.mark.parametrize(
@@ -268,9 +278,10 @@ def test_a_batch_of_cutouts_on_the_host_s_way_shrinks_too(tmp_path, said):
     size = (4, 6, 3)
     folder = tiny_models.write_instance(tmp_path, cutout=size, band=2)
     add_batch(folder, 3)
-    cutouts = RNG.integers(0, 3, (5, *size)).astype(np.uint8)
+    labels, table = RNG.integers(0, 3, (9, 9, 9)).astype(np.uint8), np.arange(256, dtype=np.uint8)
+    starts = RNG.integers(-2, 8, (5, 3))
     with open_engine(select_variant(load_model(folder), "b3"), device="onnx") as engine:
-        expected = predict_cutouts(engine, cutouts)
+        expected, _ = windows(engine, labels, table, starts)
         run = engine._run
 
         def crowded(batch):
@@ -279,5 +290,5 @@ def test_a_batch_of_cutouts_on_the_host_s_way_shrinks_too(tmp_path, said):
             return run(batch)
 
         engine._run = crowded
-        np.testing.assert_array_equal(predict_cutouts(engine, cutouts), expected)
+        np.testing.assert_array_equal(windows(engine, labels, table, starts)[0], expected)
         assert engine.model.batch == 1

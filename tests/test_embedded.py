@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spineps_rt import labels as L
-from spineps_rt.engine import embedded_models
+from spineps_rt.models import embedded_models
 from spineps_rt.phantom import PhantomOptions, make_phantom
 from spineps_rt.pipeline import Pipeline
 

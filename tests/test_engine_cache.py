@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from spineps_rt.engine import cache
-from spineps_rt.engine.base import UnavailableError
-from spineps_rt.engine.cache import EngineKey, find_engine
+from spineps_rt.backends import engine_cache
+from spineps_rt.backends.base import UnavailableError
+from spineps_rt.backends.engine_cache import EngineKey, find_engine
 from spineps_rt.errors import EngineError
 
 KEY = EngineKey("tiny", "a" * 64, "tensorrt-rtx", "1.7.1", "sm86", "fp16")
@@ -25,7 +25,7 @@ SOURCE = Path("models/my t2w")
 def folder(tmp_path, monkeypatch):
     path = tmp_path / "cache"
     path.mkdir(mode=0o700)
-    monkeypatch.setenv(cache.FOLDER_VARIABLE, str(path))
+    monkeypatch.setenv(engine_cache.FOLDER_VARIABLE, str(path))
     return path
 
 
@@ -107,10 +107,12 @@ def test_a_cache_that_others_can_write(folder, mode):
 def test_what_belongs_to_somebody_else(folder, monkeypatch):
     put(folder, KEY)
     stranger = os.geteuid() + 1
-    monkeypatch.setattr(cache.os, "geteuid", lambda: stranger)
+    monkeypatch.setattr(engine_cache.os, "geteuid", lambda: stranger)
     with pytest.raises(EngineError, match=rf"runs as {stranger}.*name a folder of your own"):
         find_engine(KEY, source=SOURCE)
-    monkeypatch.setattr(cache, "require_private", lambda _: None)  # the folder is ours, the file is not
+    monkeypatch.setattr(
+        engine_cache, "require_private", lambda _: None
+    )  # the folder is ours, the file is not
     with pytest.raises(EngineError, match="belongs to user"):
         find_engine(KEY, source=SOURCE)
 
@@ -130,10 +132,10 @@ def test_every_kind_of_engine_has_its_command():
 
 
 def test_where_the_cache_is(monkeypatch):
-    monkeypatch.delenv(cache.FOLDER_VARIABLE, raising=False)
-    monkeypatch.setattr(cache.sys, "platform", "linux")
+    monkeypatch.delenv(engine_cache.FOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr(engine_cache.sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert cache.cache_folder() == Path("/caches/spineps-rt")
+    assert engine_cache.cache_folder() == Path("/caches/spineps-rt")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
-    assert cache.cache_folder() == Path("/home/me/.cache/spineps-rt")
+    assert engine_cache.cache_folder() == Path("/home/me/.cache/spineps-rt")

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import tiny_models
 
-from spineps_rt.engine import base, load_model, onnx, open_engine, providers
+from spineps_rt.backends import base, open_engine
+from spineps_rt.backends import onnxruntime as onnx
+from spineps_rt.backends import registry as providers
 from spineps_rt.errors import ContractError, EngineError, ModelError
+from spineps_rt.models import load_model
 from spineps_rt.options import DEVICES
 
 CPU_DEVICES = ("onnx", "openvino")
@@ -217,7 +220,8 @@ def test_auto_takes_the_gpu_first_then_openvino(semantic, monkeypatch):
 def test_opening_and_running_is_quiet(semantic):
     code = (
         "import sys, numpy as np\n"
-        "from spineps_rt.engine import load_model, open_engine\n"
+        "from spineps_rt.backends import open_engine\n"
+        "from spineps_rt.models import load_model\n"
         "for device in sys.argv[2:]:\n"
         "    with open_engine(load_model(sys.argv[1]), device=device) as e:\n"
         "        e.infer(np.zeros(e.model.input.shape, np.float32))\n"
@@ -234,7 +238,7 @@ def test_opening_and_running_is_quiet(semantic):
 
 def test_the_package_is_light_until_an_engine_opens():
     code = (
-        "import sys, spineps_rt.engine\n"
+        "import sys, spineps_rt.backends, spineps_rt.models\n"
         "print([m for m in ('onnxruntime', 'openvino', 'numba', 'nibabel', 'torch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

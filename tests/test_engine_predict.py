@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 import tiny_models
 
-from spineps_rt.engine import load_model, open_engine
-from spineps_rt.engine.normalise import normalise
+from spineps_rt.backends import open_engine
 from spineps_rt.errors import ContractError, EmptyImageError, NotFiniteError
+from spineps_rt.inference.instance import InstanceNetwork
+from spineps_rt.inference.normalise import normalise
+from spineps_rt.inference.semantic import SemanticNetwork
+from spineps_rt.models import load_model
 from spineps_rt.options import SemanticOptions
-from spineps_rt.stages.predict import predict_cutouts, predict_semantic
+
+
+def classify(image, engine, options=SemanticOptions()):  # noqa: B008 (frozen)
+    return SemanticNetwork(engine).classify(image, options)[0]
 
 
 def test_zscore():
@@ -57,14 +63,14 @@ def test_semantic_labels_lie_where_the_intensities_are(tmp_path):
     levels = tiny_models.zscore_levels(image, (100, 500, 900))
     folder = tiny_models.write_semantic(tmp_path, levels=levels, patch=(6, 12, 10))
     with open_engine(load_model(folder), device="onnx") as engine:
-        labels = predict_semantic(image, engine)
+        labels = classify(image, engine)
         assert labels.dtype == np.uint8 and labels.flags.c_contiguous
         np.testing.assert_array_equal(labels, truth)
         np.testing.assert_array_equal(
-            predict_semantic(image.astype(np.int16), engine, options=SemanticOptions(step=1.0)), truth
+            classify(image.astype(np.int16), engine, SemanticOptions(step=1.0)), truth
         )
         ripples = np.where(image == 0, np.float32(2.0**-25), image)  # zero in float16, as SPINEPS sees it
-        np.testing.assert_array_equal(predict_semantic(ripples, engine), truth)
+        np.testing.assert_array_equal(classify(ripples, engine), truth)
 
 
 def test_the_network_sees_its_own_axis_order(tmp_path):
@@ -74,7 +80,7 @@ def test_the_network_sees_its_own_axis_order(tmp_path):
     field[:, 1] = 10.0 * (np.arange(8) >= 6) - 5.0  # class 1 in the last quarter along P
     folder = tiny_models.write_semantic(tmp_path, levels=(0.0, 0.0), patch=patch, field=field)
     with open_engine(load_model(folder), device="onnx") as engine:
-        labels = predict_semantic(np.random.default_rng(0).uniform(1, 2, (8, 4, 2)), engine)
+        labels = classify(np.random.default_rng(0).uniform(1, 2, (8, 4, 2)), engine)
     expected = np.zeros((8, 4, 2), np.uint8)
     expected[6:] = 26
     np.testing.assert_array_equal(labels, expected)
@@ -83,42 +89,60 @@ def test_the_network_sees_its_own_axis_order(tmp_path):
 def test_semantic_refusals(tmp_path):
     with open_engine(load_model(tiny_models.write_semantic(tmp_path / "s")), device="onnx") as engine:
         with pytest.raises(EmptyImageError):
-            predict_semantic(np.zeros((4, 4, 4), np.float32), engine)
+            classify(np.zeros((4, 4, 4), np.float32), engine)
         with pytest.raises(ContractError, match="three axes"):
-            predict_semantic(np.ones((4, 4), np.float32), engine)
+            classify(np.ones((4, 4), np.float32), engine)
         image = np.ones((4, 4, 4), np.float32)
         image[0, 0, 0] = np.nan
         with pytest.raises(NotFiniteError):
-            predict_semantic(image, engine)
+            classify(image, engine)
     instance = load_model(tiny_models.write_instance(tmp_path / "i"))
     with (
         open_engine(instance, device="onnx") as engine,
         pytest.raises(ContractError, match="no semantic model"),
     ):
-        predict_semantic(np.ones((4, 4, 4), np.float32), engine)
+        classify(np.ones((4, 4, 4), np.float32), engine)
 
 
 @pytest.mark.parametrize("axes", [("P", "I", "R"), ("R", "I", "P")])
-def test_cutouts(tmp_path, axes):
+def test_windows(tmp_path, axes):
     cutout = (5, 9, 3)
-    cutouts = np.random.default_rng(1).integers(0, 3, (2, *cutout), dtype=np.uint8)
+    labels = np.random.default_rng(1).integers(0, 3, (7, 11, 5), dtype=np.uint8)
+    table, starts = np.arange(256, dtype=np.uint8), np.array([[0, 0, 0], [-2, 4, 1]])
     folder = tiny_models.write_instance(tmp_path, cutout=cutout, band=3, axes=axes)
     with open_engine(load_model(folder), device="onnx") as engine:
-        answer = predict_cutouts(engine, cutouts)
-        assert predict_cutouts(engine, cutouts[:0]).shape == (0, *cutout)
-        with pytest.raises(ContractError, match=r"expected \(N, P, I, R\)"):
-            predict_cutouts(engine, cutouts[0])
-        with pytest.raises(ContractError, match="takes uint8"):
-            predict_cutouts(engine, cutouts.astype(np.int16))
-    rows = np.repeat(np.array([1, 2, 3], np.uint8), 3)[None, None, :, None]
-    np.testing.assert_array_equal(answer, np.where(cutouts > 0, rows, 0))
-    assert answer.dtype == np.uint8 and answer.flags.c_contiguous
+        network = InstanceNetwork(engine)
+        answers = [answer.copy() for answer in network.classify_windows(labels, table, starts)]
+        assert list(network.classify_windows(labels, table, starts[:0])) == []
+        for refused, match in (
+            ((labels[0], table, starts), r"expected uint8 \(P, I, R\)"),
+            ((labels.astype(np.int16), table, starts), r"expected uint8 \(P, I, R\)"),
+            ((labels, table[1:], starts), r"expected uint8 \(256,\)"),
+            ((labels, table, starts[:, :2]), r"expected integers \(N, 3\)"),
+        ):
+            with pytest.raises(ContractError, match=match):
+                list(network.classify_windows(*refused))
+    rows = np.repeat(np.array([1, 2, 3], np.uint8), 3)[None, :, None]
+    padded = np.pad(labels, 9)
+    for answer, start in zip(answers, starts + 9, strict=True):
+        cut = padded[tuple(slice(s, s + n) for s, n in zip(start, cutout))]
+        np.testing.assert_array_equal(answer, np.where(cut > 0, rows, 0))
+        assert answer.dtype == np.uint8 and answer.flags.c_contiguous
 
 
 def test_a_class_that_no_instance_network_has_is_an_error(tmp_path):
     folder = tiny_models.write_instance(tmp_path, first_class=2)
+    labels, table = np.ones((16, 24, 8), np.uint8), np.ones(256, np.uint8)
     with (
         open_engine(load_model(folder), device="onnx") as engine,
         pytest.raises(ContractError, match="class 4"),
     ):
-        predict_cutouts(engine, np.ones((1, 16, 24, 8), np.uint8))
+        list(InstanceNetwork(engine).classify_windows(labels, table, np.zeros((1, 3), np.int64)))
+
+
+def test_a_semantic_model_is_no_instance_network(tmp_path):
+    with (
+        open_engine(load_model(tiny_models.write_semantic(tmp_path)), device="onnx") as engine,
+        pytest.raises(ContractError, match="no instance model"),
+    ):
+        InstanceNetwork(engine)

@@ -12,13 +12,14 @@ import pytest
 import tiny_models
 from spineps_rt.export.engines import build_engines
 
-from spineps_rt.engine import cache, load_model, open_engine, select_variant, tensorrt
-from spineps_rt.engine.base import UnavailableError
-from spineps_rt.engine.gpu import compute_capability, cuda_devices
-from spineps_rt.engine.manifest import TensorSpec
-from spineps_rt.engine.tensorrt import TensorRtEngine, engine_key, find_plan, signature
-from spineps_rt.engine.tensorrt_library import Library, load_library
+from spineps_rt.backends import engine_cache, open_engine, tensorrt
+from spineps_rt.backends.base import UnavailableError
+from spineps_rt.backends.gpu import compute_capability, cuda_devices
+from spineps_rt.backends.tensorrt import TensorRtEngine, engine_key, find_plan, signature
+from spineps_rt.backends.tensorrt_library import Library, load_library
 from spineps_rt.errors import EngineError
+from spineps_rt.models import load_model, select_variant
+from spineps_rt.models.manifest import TensorSpec
 
 DEVICES = ("tensorrt", "tensorrt-rtx")
 no_gpu = pytest.mark.skipif(cuda_devices() > 0, reason="this machine has a GPU")
@@ -26,7 +27,7 @@ no_gpu = pytest.mark.skipif(cuda_devices() > 0, reason="this machine has a GPU")
 
 @pytest.fixture
 def model(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.FOLDER_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(engine_cache.FOLDER_VARIABLE, str(tmp_path / "cache"))
     return load_model(tiny_models.write_semantic(tmp_path / "model"))
 
 
@@ -50,7 +51,7 @@ def test_an_engine_that_nobody_built_is_not_built_now(rtx, model, monkeypatch):
         EngineError, match=r"There is no engine tiny-semantic-sm86-fp32.*Build it: spineps-rt"
     ):
         open_engine(model, device="tensorrt-rtx")
-    assert not cache.cache_folder().exists()
+    assert not engine_cache.cache_folder().exists()
 
 
 @no_gpu
@@ -114,13 +115,13 @@ def test_a_refused_engine_is_not_passed_over(model):
     exact = engine_key(model, library, "sm86")
     put(exact, b"engine")
     put(replace(exact, target="ampere-plus"), b"compatible")
-    (cache.cache_folder() / f"{exact.name}.engine").write_bytes(b"damaged")
+    (engine_cache.cache_folder() / f"{exact.name}.engine").write_bytes(b"damaged")
     with pytest.raises(EngineError, match="is damaged"):
         find_plan(model, library, "sm86")
 
 
 def put(key, engine):
-    folder = cache.cache_folder()
+    folder = engine_cache.cache_folder()
     folder.mkdir(mode=0o700, exist_ok=True)
     said = {**asdict(key), "engine_sha256": hashlib.sha256(engine).hexdigest()}
     (folder / f"{key.name}.engine").write_bytes(engine)
@@ -159,5 +160,5 @@ def test_on_a_gpu_it_answers_as_onnx_runtime(model, device):
         assert engine.provider.startswith(f"{device} ")
         expected = reference.infer(batch)
         np.testing.assert_allclose(engine.infer(batch), expected, atol=1e-5)
-        engine.rest()
+        engine.release_buffers()
         np.testing.assert_allclose(engine.borrow(batch[:1]), expected[:1], atol=1e-5)

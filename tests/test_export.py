@@ -16,7 +16,7 @@ from spineps_rt.export.folder import write_model  # noqa: E402 (after the checks
 from spineps_rt.export.networks import InstanceUnet, _ConvNorm, build_semantic  # noqa: E402
 from spineps_rt.export.onnx import LabelsToClasses, first_layer, to_onnx  # noqa: E402
 
-from spineps_rt.engine import load_model  # noqa: E402 (after the checks above)
+from spineps_rt.models import load_model  # noqa: E402 (after the checks above)
 
 PLANS = {
     "configurations": {

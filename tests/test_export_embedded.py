@@ -18,7 +18,7 @@ from spineps_rt.export.lightning import read_lightning  # noqa: E402
 from spineps_rt.export.nnunet import read_nnunet  # noqa: E402
 from spineps_rt.export.onnx import first_layer, to_onnx  # noqa: E402
 
-from spineps_rt.engine import default_models  # noqa: E402
+from spineps_rt.models import default_models  # noqa: E402
 
 CHECKPOINTS = Path(__file__).parents[1] / "training" / "checkpoints"
 OWN = {"name", "licence", "provenance", "intended_use", "cost", "files", "variants"}

@@ -19,13 +19,14 @@ from spineps_rt.export.layers import layer_report
 from spineps_rt.export.tensorrt import BuildOptions, build_engine
 from spineps_rt.export.turing import heads_as_sums
 
+from spineps_rt.backends import engine_cache
+from spineps_rt.backends.base import UnavailableError
+from spineps_rt.backends.telemetry import import_onnxruntime
+from spineps_rt.backends.tensorrt import engine_key
+from spineps_rt.backends.tensorrt_library import LIBRARIES, Library, load_library
 from spineps_rt.cli.export import export
-from spineps_rt.engine import cache, load_model, select_variant
-from spineps_rt.engine.base import UnavailableError
-from spineps_rt.engine.offline import import_onnxruntime
-from spineps_rt.engine.tensorrt import engine_key
-from spineps_rt.engine.tensorrt_library import LIBRARIES, Library, load_library
 from spineps_rt.errors import EngineError, ModelError, OutputError
+from spineps_rt.models import load_model, select_variant
 
 TARGETS = ("sm75", "sm86", "sm89", "sm120")
 
@@ -38,7 +39,7 @@ def rtx():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.FOLDER_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(engine_cache.FOLDER_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -108,7 +109,7 @@ def test_the_command_fills_the_cache(rtx, model, folder):
         key = engine_key(model, rtx, target)
         assert line.startswith(str(folder / f"tiny-semantic-{target}-fp32-tensorrt-rtx-{rtx.version}.engine"))
         assert " s  " in line and " MB  " in line and line.endswith(" layers")
-        engine = cache.find_engine(key, source=model.folder)
+        engine = engine_cache.find_engine(key, source=model.folder)
         said = json.loads((folder / f"{key.name}.json").read_text())
         assert (said["onnx_sha256"], said["engine_bytes"]) == (model.sha256, len(engine))
         assert len(said["layers"]) == sum(said["layer_types"].values()) > 0
@@ -143,9 +144,9 @@ def test_another_graph_makes_the_engine_stale_until_it_is_built_again(rtx, model
     changed = load_model(tiny_models.write_semantic(model.folder, levels=(-2.0, 0.0, 2.0)))
     key = engine_key(changed, rtx, "sm86")
     with pytest.raises(EngineError, match=r"stale.*onnx_sha256.*Build it: spineps-rt export"):
-        cache.find_engine(key, source=changed.folder)
+        engine_cache.find_engine(key, source=changed.folder)
     build_engines(changed, library="tensorrt-rtx", sm=["86"])
-    assert cache.find_engine(key, source=changed.folder)
+    assert engine_cache.find_engine(key, source=changed.folder)
     assert len(list(folder.iterdir())) == 2
 
 

@@ -21,9 +21,10 @@ from spineps_rt.export.nnunet import read_nnunet  # noqa: E402
 from spineps_rt.export.source import open_source  # noqa: E402
 from spineps_rt.export.verify import verify  # noqa: E402
 
+from spineps_rt.backends import open_engine  # noqa: E402
 from spineps_rt.cli.main import cli  # noqa: E402
-from spineps_rt.engine import load_model, open_engine  # noqa: E402
 from spineps_rt.errors import ModelError, OutputExistsError  # noqa: E402
+from spineps_rt.models import load_model  # noqa: E402
 
 
 def read(folder):

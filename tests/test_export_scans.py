@@ -10,8 +10,8 @@ from spineps_rt.export import tiles
 from spineps_rt.export.tiles import tiles_of
 
 from spineps_rt.cli.main import cli
-from spineps_rt.engine import ModelPair, load_model, resolve_models
 from spineps_rt.errors import EmptyImageError, GeometryError, MissingFileError, NoSpineError
+from spineps_rt.models import ModelPair, load_model, resolve_models
 
 
 @pytest.fixture(scope="module")

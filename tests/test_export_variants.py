@@ -22,10 +22,11 @@ from spineps_rt.export.int8 import to_int8
 from spineps_rt.export.session import run_graph
 from spineps_rt.export.variants import Wanted
 
+from spineps_rt.backends import open_engine
 from spineps_rt.cli.main import cli
-from spineps_rt.engine import embedded_models, load_model, open_engine
-from spineps_rt.engine.models import read_graph, select_variant
 from spineps_rt.errors import EngineError, ModelError, OutputExistsError, SpinepsError
+from spineps_rt.models import embedded_models, load_model
+from spineps_rt.models.resolve import read_graph, select_variant
 
 PATCH = (8, 16, 16)
 CPU_DEVICES = ("onnx", "openvino")

@@ -19,8 +19,8 @@ from spineps_rt.export import fetch as fetching
 from spineps_rt.export.fetch import fetch
 from spineps_rt.export.releases import RELEASES, Release, find_release
 
-from spineps_rt.engine import load_model
 from spineps_rt.errors import EngineError, ModelError, OutputError
+from spineps_rt.models import load_model
 
 
 def zip_bytes(**entries):

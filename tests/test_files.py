@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from spineps_rt import files
 from spineps_rt.errors import (
     ContractError,
     CorruptFileError,
@@ -21,6 +20,7 @@ from spineps_rt.errors import (
     OutputError,
     TruncatedFileError,
 )
+from spineps_rt.io import streams as files
 
 PAYLOAD = bytes(range(256)) * 700  # more than one chunk when it does not compress
 

@@ -19,10 +19,11 @@ import tiny_scan  # noqa: E402
 from click.testing import CliRunner  # noqa: E402
 from spineps_rt.export import convert  # noqa: E402
 
+from spineps_rt.backends import open_engine  # noqa: E402
+from spineps_rt.backends.folds import each_fold  # noqa: E402
 from spineps_rt.cli.main import cli  # noqa: E402
-from spineps_rt.engine import load_model, open_engine  # noqa: E402
-from spineps_rt.engine.folds import each_fold  # noqa: E402
 from spineps_rt.errors import EngineError, ModelError, NotFiniteError  # noqa: E402
+from spineps_rt.models import load_model  # noqa: E402
 
 FOLDS = ["model.fold0.onnx", "model.fold1.onnx"]
 
@@ -77,9 +78,9 @@ def test_folds_in_turn_answer_as_one_graph(made, tiles, device):
         with open_engine(load_model(made / name), device=device) as engine:
             answers.append(engine.infer(tiles))
             assert np.array_equal(engine.borrow(tiles[:1]), answers[-1][:1])
-            engine.rest()
+            engine.release_buffers()
             assert np.array_equal(engine.infer(tiles), answers[-1])
-            assert (engine.samples, engine.on_device()) == (7, None)
+            assert engine.device_buffers() is None
     assert engine.provider.endswith(", 2 folds in turn")
     assert np.allclose(*answers, rtol=1e-5, atol=1e-5)
     assert np.array_equal(answers[0].argmax(1), answers[1].argmax(1))

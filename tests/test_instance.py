@@ -4,12 +4,12 @@ import nibabel
 import numpy as np
 import pytest
 from scipy import ndimage
-from stacked_bodies import CUTOUT, EVERYTHING, PITCH, SPACING, answer, stack
+from stacked_bodies import CUTOUT, EVERYTHING, PITCH, SPACING, answer, by_cutouts, stack
 
 from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.options import InstanceOptions
-from spineps_rt.stages import semantic
-from spineps_rt.stages.instance import InstanceLimits, segment_instances
+from spineps_rt.stages import semantic_cleaning
+from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
 
 LIMITS = InstanceLimits(cutout=CUTOUT)
 GOLDEN = Path(__file__).parents[1].parent / "shared" / "golden" / "B"
@@ -17,7 +17,11 @@ GOLDEN = Path(__file__).parents[1].parent / "shared" / "golden" / "B"
 
 def run(labels, *, predict=answer, limits=LIMITS, **options):
     return segment_instances(
-        labels, spacing=SPACING, predict=predict, limits=limits, options=InstanceOptions(**options)
+        labels,
+        spacing=SPACING,
+        classify=by_cutouts(predict),
+        limits=limits,
+        options=InstanceOptions(**options),
     )
 
 
@@ -26,10 +30,9 @@ def vertebrae(labels):
     return ndimage.label(np.isin(labels, (41, 49)), EVERYTHING)[0]
 
 
-@pytest.mark.parametrize("batch", [1, 3, 100])
-def test_every_vertebra_gets_one_label(batch):
+def test_every_vertebra_gets_one_label():
     labels = stack(6)
-    found = run(labels, batch=batch)
+    found = run(labels)
     truth = vertebrae(labels)
     pairs = {(int(a), int(b)) for a, b in zip(truth.ravel(), found.instances.ravel())}
     assert found.instances.dtype == np.uint16
@@ -101,7 +104,7 @@ def test_the_largest_components_of_an_answer_can_be_kept():
 def test_missing_vertebrae_are_warned_of():
     labels = stack(4)
     answers = iter([1, 0, 0, 0])
-    found = run(labels, predict=lambda cutouts: answer(cutouts) * np.uint8(next(answers)), batch=1)
+    found = run(labels, predict=lambda cutouts: answer(cutouts) * np.uint8(next(answers)))
     assert found.instances.max() == 2
     assert found.warnings[-1] == "2 vertebrae were found, fewer than the 4 vertebral bodies."
 
@@ -120,7 +123,9 @@ def test_thresholds_scale_with_the_voxel():
     assert 2000 < size < 2000 * 1.25**3
     assert run(labels, limits=limits).instances.max() == 3
     with pytest.raises(NoSpineError, match="recognised no vertebra"):
-        segment_instances(labels, spacing=[s / 1.25 for s in SPACING], predict=answer, limits=limits)
+        segment_instances(
+            labels, spacing=[s / 1.25 for s in SPACING], classify=by_cutouts(answer), limits=limits
+        )
 
 
 def test_masks_without_bodies_are_errors():
@@ -152,6 +157,15 @@ def test_a_wrong_answer_is_an_error(predict):
         run(stack(3), predict=predict)
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_an_answer_too_few_or_too_many_is_an_error(count):
+    def classify(_labels, _table, _starts):
+        return [np.zeros(CUTOUT, np.uint8)] * count
+
+    with pytest.raises(ContractError, match="windows; expected 3"):
+        segment_instances(stack(3), spacing=SPACING, classify=classify, limits=LIMITS)
+
+
 @pytest.mark.parametrize(
     "limits",
     [
@@ -167,12 +181,10 @@ def test_impossible_limits_are_errors(limits):
 
 
 def test_arguments_are_verified():
-    with pytest.raises(ContractError, match="expected one or more"):
-        run(stack(3), batch=0)
     with pytest.raises(ContractError, match="expected a 3-dimensional uint8"):
         run(stack(3).astype(np.int64))
     with pytest.raises(ContractError, match="three positive lengths"):
-        segment_instances(stack(3), spacing=(1.0, 0.0, 1.0), predict=answer)
+        segment_instances(stack(3), spacing=(1.0, 0.0, 1.0), classify=by_cutouts(answer))
 
 
 @pytest.mark.skipif(not GOLDEN.is_dir(), reason="the peer's golden answers are not beside this checkout")
@@ -181,7 +193,7 @@ def test_peer_golden_answers_voxel_for_voxel():
         return np.asanyarray(nibabel.load(next(GOLDEN.glob(pattern))).dataobj)
 
     oracle = read("oracle_sem.nii.gz")
-    clean = semantic.clean(oracle, spacing=SPACING)
+    clean = semantic_cleaning.clean(oracle, spacing=SPACING)
     assert (clean != oracle).any()
     np.testing.assert_array_equal(clean, read("*_seg-spine-raw_msk.nii.gz"))
     with np.load(GOLDEN / "cuts.npz") as file:
@@ -194,6 +206,7 @@ def test_peer_golden_answers_voxel_for_voxel():
         np.testing.assert_array_equal(cutouts, cuts[first : len(asked)])
         return answers[first : len(asked)]
 
-    found = segment_instances(clean, spacing=SPACING, predict=predict)
+    classify = by_cutouts(predict, InstanceLimits().cutout)
+    found = segment_instances(clean, spacing=SPACING, classify=classify)
     assert len(asked) == len(cuts) == found.n_corpora
     np.testing.assert_array_equal(found.instances, read("*_seg-vert-raw_msk.nii.gz"))

@@ -4,8 +4,8 @@ from scipy import ndimage
 from stacked_bodies import BODY, EVERYTHING, PITCH, SPACING, stack, weld
 
 from spineps_rt.errors import NoSpineError
-from spineps_rt.stages import separate
-from spineps_rt.stages.corpora import corpus_centres
+from spineps_rt.stages.instance import split_bodies
+from spineps_rt.stages.instance.body_centres import corpus_centres
 
 
 def centres(labels, *, split=True, minimum=100):
@@ -102,7 +102,7 @@ def box_of(mask):
 
 def test_the_part_below_the_waist():
     mask = dumbbell(1)
-    below = separate.part_below(mask, 7, box=box_of(mask))
+    below = split_bodies.part_below(mask, 7, box=box_of(mask))
     assert below.dtype == bool
     assert below[:, 21:][mask[:, 21:] != 0].all()
     assert not below[:, :14].any()
@@ -126,7 +126,7 @@ def barbell(gap):
 def test_the_part_that_comes_first_grows_first(gap, row):
     """Rows as SPINEPS 2.1.3 answers them for these bodies."""
     mask = barbell(gap)
-    below = separate.part_below(mask, 7, box=box_of(mask))
+    below = split_bodies.part_below(mask, 7, box=box_of(mask))
     np.testing.assert_array_equal(below[:, row:], mask[:, row:] == 7)
     assert not below[:, :row].any()
 
@@ -134,7 +134,7 @@ def test_the_part_that_comes_first_grows_first(gap, row):
 def test_an_upright_plane_leaves_only_itself():
     """As in the peer, whose filling runs along the spine: columns that the plane misses lie below it."""
     mask = dumbbell(0)
-    above = (mask != 0) & ~separate.part_below(mask, 7, box=box_of(mask))
+    above = (mask != 0) & ~split_bodies.part_below(mask, 7, box=box_of(mask))
     rows = np.flatnonzero(above.any(axis=(1, 2)))
     assert above.any()
     assert 13 < rows.min() <= rows.max() < 21
@@ -143,9 +143,9 @@ def test_an_upright_plane_leaves_only_itself():
 def test_a_solid_body_has_no_waist():
     mask = np.zeros((20, 30, 20), np.uint32)
     mask[2:18, 2:28, 2:18] = 7
-    assert separate.part_below(mask, 7, box=box_of(mask)) is None
+    assert split_bodies.part_below(mask, 7, box=box_of(mask)) is None
     huge = np.ones((26, 26, 26), np.uint32)
-    assert separate.part_below(huge, 1, box=box_of(huge)) is None
+    assert split_bodies.part_below(huge, 1, box=box_of(huge)) is None
 
 
 def test_of_many_pieces_the_two_largest_count():
@@ -153,7 +153,7 @@ def test_of_many_pieces_the_two_largest_count():
     crumb = mask.copy()
     crumb[5:9, 28:34, 8:27] = 7
     crumb[4:10, 28:34, 25:31] = 7
-    alone = separate.part_below(mask, 7, box=box_of(mask))
+    alone = split_bodies.part_below(mask, 7, box=box_of(mask))
     np.testing.assert_array_equal(
-        separate.part_below(crumb, 7, box=box_of(crumb))[mask != 0], alone[mask != 0]
+        split_bodies.part_below(crumb, 7, box=box_of(crumb))[mask != 0], alone[mask != 0]
     )

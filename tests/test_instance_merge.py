@@ -3,9 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
-from spineps_rt.stages.couple import couples, dice
-from spineps_rt.stages.cutouts import Prediction, ask, collect, place_window
-from spineps_rt.stages.merge import merge
+from spineps_rt.stages.instance.coupling import couples, dice
+from spineps_rt.stages.instance.cutouts import Prediction, collect, place_window
+from spineps_rt.stages.instance.merge import merge
 
 SHAPE = (14, 40, 12)
 
@@ -141,15 +141,10 @@ def test_a_centre_beside_the_spine_moves_down_until_it_meets_it():
 def test_predictions_lie_where_the_window_was():
     labels = block((10, 30)).astype(np.uint8)
     windows = [place_window(labels, np.array(c), (8, 10, 6))[0] for c in ([4, 12, 3], [9, 27, 8])]
-
-    def predict(cutouts):
-        answer = np.zeros_like(cutouts)
-        answer[:, 4, 5, 3] = 2
-        answer[:, 4, 6:8, 3] = 3
-        return answer
-
-    answers = ask(labels, windows, predict, size=(8, 10, 6), batch=1)
-    found, blank = collect(windows, answers, largest=0)
+    answer = np.zeros((8, 10, 6), np.uint8)
+    answer[4, 5, 3] = 2
+    answer[4, 6:8, 3] = 3
+    found, blank = collect(windows, [answer, answer], size=(8, 10, 6), largest=0)
     assert blank == []
     assert sorted(found) == [(0, 1), (0, 2), (1, 1), (1, 2)]
     assert [np.argwhere(full(found, m)).tolist() for m in ((0, 1), (1, 2))] == [

@@ -5,7 +5,7 @@ import pytest
 import reference
 
 from spineps_rt.errors import ContractError
-from spineps_rt.kernels import _threads, components
+from spineps_rt.kernels import components, threads
 
 MAPS = reference.label_maps()
 
@@ -20,8 +20,8 @@ def way(request, monkeypatch):
 def slabs(request, monkeypatch):
     """Small arrays are never cut; with this they are, so that seams are joined too."""
     if request.param:
-        monkeypatch.setattr(_threads, "MINIMAL_VOXELS", 1)
-        monkeypatch.setattr(_threads, "cores", lambda: 4)
+        monkeypatch.setattr(threads, "MINIMAL_VOXELS", 1)
+        monkeypatch.setattr(threads, "cores", lambda: 4)
 
 
 @pytest.mark.parametrize("merged", [False, True])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numba import cuda
 
-from spineps_rt.engine.normalise import measured, normalise
+from spineps_rt.inference.normalise import measured, normalise
 from spineps_rt.kernels import cuda as kernels
 from spineps_rt.kernels import stitch
 

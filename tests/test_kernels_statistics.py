@@ -5,7 +5,7 @@ import pytest
 import reference
 
 from spineps_rt.errors import ContractError
-from spineps_rt.kernels import _threads, contacts, statistics
+from spineps_rt.kernels import contacts, statistics, threads
 
 MAPS = reference.label_maps()
 
@@ -13,8 +13,8 @@ MAPS = reference.label_maps()
 @pytest.fixture(params=[False, True], ids=["one slab", "a slab a slice"])
 def slabs(request, monkeypatch):
     if request.param:
-        monkeypatch.setattr(_threads, "MINIMAL_VOXELS", 1)
-        monkeypatch.setattr(_threads, "cores", lambda: 4)
+        monkeypatch.setattr(threads, "MINIMAL_VOXELS", 1)
+        monkeypatch.setattr(threads, "cores", lambda: 4)
 
 
 @pytest.mark.parametrize("name", [name for name in MAPS if name != "label 65535"])

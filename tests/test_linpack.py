@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spineps_rt.stages.linpack import inverse
+from spineps_rt.stages.n4.itk_inverse import inverse
 
 
 def turned(seed):

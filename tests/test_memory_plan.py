@@ -11,10 +11,10 @@ import tiny_scan
 from click.testing import CliRunner
 
 from spineps_rt.cli.main import cli
-from spineps_rt.engine import resolve_models
+from spineps_rt.diagnostics.gpu_memory import CONTEXT, plans, seen_shape
 from spineps_rt.errors import EngineError, ModelError, TruncatedFileError
-from spineps_rt.memory_plan import CONTEXT, plans, seen_shape
-from spineps_rt.nifti import read_grid, read_nifti
+from spineps_rt.io.nifti import read_grid, read_nifti
+from spineps_rt.models import resolve_models
 from spineps_rt.options import Options, SemanticOptions
 from spineps_rt.phantom import PhantomOptions, make_phantom
 from spineps_rt.pipeline import Pipeline
@@ -74,7 +74,7 @@ def test_the_shape_is_the_one_that_the_pipeline_shows(tmp_path, spacing, margin)
     options = Options(semantic=SemanticOptions(skip_margin=not margin))
     models = resolve_models(models_in(tmp_path))
     with Pipeline(models, options=options) as pipeline:
-        _, box = pipeline._prepare(made)
+        box = pipeline.prepare(made).box
     shown = tuple(s.stop - s.start for s in box)
     order = models.semantic.axis_order
     assert seen_shape(models.semantic, (made.shape, made.affine), options) == tuple(shown[n] for n in order)

@@ -9,7 +9,9 @@ import pytest
 import spineps_rt.engines
 import tiny_models
 
-from spineps_rt.engine.models import (
+from spineps_rt.errors import ModelError
+from spineps_rt.models.parts import Cost
+from spineps_rt.models.resolve import (
     InstanceModel,
     SemanticModel,
     default_models,
@@ -18,8 +20,6 @@ from spineps_rt.engine.models import (
     read_graph,
     resolve_models,
 )
-from spineps_rt.engine.parts import Cost
-from spineps_rt.errors import ModelError
 
 
 @pytest.fixture

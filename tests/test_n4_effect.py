@@ -7,8 +7,8 @@ import pytest
 import tiny_scan
 
 from benchmarks import n4_effect, report, versus_page, versus_scan
-from spineps_rt.intake import read_scan
 from spineps_rt.options import AS_SPINEPS, PreprocessOptions
+from spineps_rt.scan import read_scan
 from spineps_rt.stages.preprocess import preprocess
 from spineps_rt.volume import padded
 

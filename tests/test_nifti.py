@@ -13,8 +13,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from spineps_rt import errors, nifti
-from spineps_rt.nifti import encode_nifti, read_nifti, write_nifti
+from spineps_rt import errors
+from spineps_rt.io import nifti
+from spineps_rt.io.nifti import encode_nifti, read_nifti, write_nifti
 from spineps_rt.volume import Volume, reorient
 
 SHAPE = (4, 5, 3)

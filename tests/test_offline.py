@@ -9,7 +9,7 @@ import sys
 import pytest
 import tiny_scan
 
-from spineps_rt.outputs import output_paths
+from spineps_rt.io.naming import output_paths
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks.golden import read
-from benchmarks.oracle_run import OraclePipeline, record
+from benchmarks.oracle_run import record, recorded_networks
+from spineps_rt.options import AS_SPINEPS
+from spineps_rt.pipeline import Pipeline
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -25,7 +27,7 @@ def test_pipeline_gives_the_final_masks_of_spineps(tmp_path, name):
     image[0, 0, 0] = 0
     scan = tmp_path / "sub-x_T2w.nii.gz"
     nib.save(nib.Nifti1Image(image, golden.semantic.affine), scan)
-    with OraclePipeline(tmp_path / "answers.npz") as pipeline:
-        result = pipeline.run(scan)
+    networks, _ = recorded_networks(tmp_path / "answers.npz")
+    result = Pipeline(options=AS_SPINEPS, predictors=networks).run(scan)
     np.testing.assert_array_equal(result.semantic.array, golden.semantic.array)
     np.testing.assert_array_equal(result.instances.array, golden.instances.array)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spineps_rt.errors import OutputError, OutputExistsError
-from spineps_rt.outputs import check_distinct, check_writable, output_paths
+from spineps_rt.io.naming import check_distinct, check_writable, output_paths
 
 # Recorded from SPINEPS 2.1.3 with TPTBox 1.1.0 (output_paths_from_input), file by file.
 NAMES = {

@@ -11,12 +11,13 @@ import numba
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from stacked_bodies import by_cutouts
 
 from benchmarks import golden, odd_columns, parity, parity_page
 from benchmarks.replay import RULES, CutoutError, replay
 from spineps_rt.options import AS_SPINEPS, ReconcileOptions
-from spineps_rt.stages.instance import segment_instances
-from spineps_rt.stages.reconcile import Reconciled, reconcile
+from spineps_rt.stages.instance.segment import segment_instances
+from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 
 HERE = Path(__file__).parent
 SCANS = ("cervical", "thoracic", "lumbar")
@@ -172,7 +173,8 @@ def write_folder(given: golden.Golden, folder: Path) -> None:
         return given.answers[len(shown) - len(cutouts) : len(shown)]
 
     raw = given.raw_semantic
-    segment_instances(raw.array, spacing=raw.spacing, predict=remember)
+    size = given.answers.shape[1:]
+    segment_instances(raw.array, spacing=raw.spacing, classify=by_cutouts(remember, size))
     deep = folder / "rawdata" / "derivatives_seg"
     deep.mkdir(parents=True)
     places = {name: deep / pattern.replace("*", "sub-x") for name, pattern in golden.MASKS.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import tiny_models
 import tiny_scan
 
 from spineps_rt.errors import (
+    ContractError,
     EmptyImageError,
     EngineError,
     GeometryError,
@@ -21,7 +23,11 @@ from spineps_rt.errors import (
     NoSpineError,
     NotFiniteError,
 )
-from spineps_rt.nifti import read_nifti
+from spineps_rt.inference.networks import open_predictors
+from spineps_rt.inference.predictors import Predictors, RunStats
+from spineps_rt.io.nifti import read_nifti
+from spineps_rt.kernels.boxes import cut_windows
+from spineps_rt.models import resolve_models
 from spineps_rt.options import AS_SPINEPS, DEVICES, EngineOptions, Options
 from spineps_rt.pipeline import Pipeline, segment
 from spineps_rt.volume import Volume, reorient
@@ -191,37 +197,73 @@ def test_every_device_can_be_asked_for(models):
         Pipeline(models, options=Options(engine=EngineOptions("quantum")))
 
 
+def test_networks_of_ones_own_stay_open_and_take_no_model(models):
+    with open_predictors(resolve_models(models), OPTIONS.engine) as networks:
+        scan = Volume(tiny_scan.image().astype(np.float32), tiny_scan.PIR)
+        results = []
+        for _ in range(2):
+            with Pipeline(options=OPTIONS, predictors=networks) as pipeline:
+                results.append(pipeline.run(scan))
+        with pytest.raises(ContractError, match="pass one of them"):
+            Pipeline(models, predictors=networks)
+    assert np.array_equal(results[0].instances.array, results[1].instances.array)
+    with pytest.raises(EngineError, match="closed"):
+        Pipeline(options=OPTIONS, predictors=networks).run(scan)
+
+
+def test_what_is_used_up_lets_go_of_its_arrays(models):
+    with Pipeline(models, options=OPTIONS) as pipeline:
+        prepared = pipeline.prepare(Volume(tiny_scan.image().astype(np.float32), tiny_scan.PIR))
+        shown = weakref.ref(prepared.network_input[0])
+        predicted = pipeline.predict(prepared)
+        assert shown() is None
+        masks = [weakref.ref(mask) for mask in predicted.masks]
+        pipeline.finish(predicted)
+        assert [mask() for mask in masks] == [None, None]
+
+
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "B"
 
 
 @pytest.mark.skipif(not GOLDEN.is_dir(), reason="the peer's answers (../shared/golden) are not here")
-def test_whole_way_equals_spineps_where_the_networks_answer_alike(tmp_path, monkeypatch):
+def test_whole_way_equals_spineps_where_the_networks_answer_alike(tmp_path):
     """SPINEPS 2.1.3's own run on a phantom, its two networks' answers replayed: every voxel equal."""
 
     def voxels(name):
         return np.asarray(nib.load(GOLDEN / name).dataobj)
 
-    def semantic_network(image, _engine, **_):
-        oracle = voxels("oracle_sem.nii.gz").astype(np.uint8)
-        assert image.shape == oracle.shape
-        return oracle
+    class Recorded:
+        """Both of SPINEPS's networks, as they answered."""
 
-    def instance_network(_engine, cutouts):
-        now = slice(len(asked), len(asked) + len(cutouts))
-        assert np.array_equal(cutouts, recorded["cuts"][now])
-        asked.extend(cutouts)
-        return recorded["preds"][now].astype(np.uint8)
+        provider = "record"
 
-    recorded, asked = np.load(GOLDEN / "cuts.npz"), []
-    recorded = {name: recorded[name] for name in ("cuts", "preds")}
+        def __init__(self, model):
+            self.model = model
+
+        def classify(self, image, _options, **_):
+            oracle = voxels("oracle_sem.nii.gz").astype(np.uint8)
+            assert image.shape == oracle.shape
+            return oracle, RunStats("record", 1, 1, 0.0)
+
+        def classify_windows(self, labels, table, starts):
+            cutouts = cut_windows(labels, table, starts, self.model.cutout)
+            assert np.array_equal(cutouts, recorded["cuts"])
+            asked.append(len(cutouts))
+            yield from recorded["preds"].astype(np.uint8)
+            return RunStats("record", len(starts), len(starts), 0.0)
+
+    asked = []
+    with np.load(GOLDEN / "cuts.npz") as file:
+        recorded = {name: file[name] for name in ("cuts", "preds")}
     limits = {"cutout": (248, 304, 64), "corpus_size_cleaning": 100, "vert_size_threshold": 250}
     tiny_models.write_semantic(tmp_path / "semantic", spacing=(0.75, 0.75, 1.65))
     tiny_models.write_instance(tmp_path / "instance", spacing=(0.75, 0.75, 1.65), **limits)
-    monkeypatch.setattr("spineps_rt.pipeline.predict_semantic", semantic_network)
-    monkeypatch.setattr("spineps_rt.pipeline.predict_cutouts", instance_network)
+    pair = resolve_models(tmp_path)
+    networks = Predictors(Recorded(pair.semantic), Recorded(pair.instance))
     options = replace(AS_SPINEPS, engine=OPTIONS.engine)
-    result = segment(GOLDEN / "sub-phantom_T2w.nii.gz", model=tmp_path, options=options)
-    assert len(asked) == len(recorded["cuts"])
+    with Pipeline(options=options, predictors=networks) as pipeline:
+        result = pipeline.run(GOLDEN / "sub-phantom_T2w.nii.gz")
+    assert asked == [len(recorded["cuts"])]
     assert np.array_equal(result.semantic.array, voxels("sub-phantom_mod-T2w_seg-spine_msk.nii.gz"))
     assert np.array_equal(result.instances.array, voxels("sub-phantom_mod-T2w_seg-vert_msk.nii.gz"))
     _, points = json.loads((GOLDEN / "sub-phantom_mod-T2w_seg-spine_ctd.json").read_text())

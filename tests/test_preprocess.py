@@ -5,7 +5,7 @@ from scipy.ndimage import affine_transform
 
 from spineps_rt.errors import EmptyImageError
 from spineps_rt.options import N4Options, PreprocessOptions
-from spineps_rt.stages.bias_field import correct_bias_field
+from spineps_rt.stages.n4.bias_field import correct_bias_field
 from spineps_rt.stages.preprocess import preprocess, round_whole
 from spineps_rt.volume import Volume, rescale
 

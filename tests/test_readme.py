@@ -13,8 +13,8 @@ import spineps_rt
 from spineps_rt import errors, labels
 from spineps_rt.cli.main import INTERRUPTED
 from spineps_rt.cli.run import run
-from spineps_rt.engine import models
-from spineps_rt.outputs import output_paths
+from spineps_rt.io.naming import output_paths
+from spineps_rt.models import resolve as models
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from spine_column import PITCH, SHAPE, SPACING, TOP, column, turned
 from spineps_rt import labels
 from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.options import AS_SPINEPS, ReconcileOptions
-from spineps_rt.stages.reconcile import Reconciled, reconcile
+from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 from spineps_rt.volume import Volume, resample_to
 
 GOLDEN = Path(__file__).parents[1].parent / "shared" / "golden" / "B"

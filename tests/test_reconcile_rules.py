@@ -7,14 +7,14 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from scipy import ndimage
-from spine_column import PITCH, SPACING, TOP, column, split_top, turned
+from spine_column import PITCH, SPACING, TOP, column, column_with_split_top, turned
 
 from spineps_rt import labels
 from spineps_rt.errors import NoSpineError
 from spineps_rt.options import AS_SPINEPS, LabelingOptions, ReconcileOptions
-from spineps_rt.stages import endplates, gaps, missing, order
 from spineps_rt.stages.labeling import name_levels
-from spineps_rt.stages.reconcile import Reconciled, reconcile
+from spineps_rt.stages.reconcile import endplates, missing_bodies, numbering, unassigned_bone
+from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 
 PIR = ("P", "I", "R")
 AFFINE = np.array([[0, 0, 2.0, 0], [-1.0, 0, 0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1]])
@@ -50,7 +50,7 @@ def test_spineps_s_way_differs_from_the_defaults_in_the_rules_alone():
     [(PIR, False, True), (("P", "S", "R"), False, False), (PIR, True, True), (("P", "S", "R"), True, True)],
 )
 def test_a_split_top_is_looked_for_at_the_top(codes, by_height, joined):
-    result = run(split_top(), codes=codes, split_top_by_height=by_height)
+    result = run(column_with_split_top(), codes=codes, split_top_by_height=by_height)
     assert any("joined" in warning for warning in result.warnings) == joined
     assert sorted(set(result.instances.ravel().tolist()) & set(range(1, 26))) == [2, 3, 4, 5][: 4 - joined]
 
@@ -131,7 +131,7 @@ def test_growth_from_outside_bone(only):
     semantic, instances = np.zeros((1, 8, 1), np.uint8), np.zeros((1, 8, 1), np.uint16)
     semantic[0, :, 0] = [100, 49, 49, 49, 49, 49, 49, 49]
     instances[0, :, 0] = [3, 0, 0, 0, 0, 0, 0, 7]  # 3 lies on a disc
-    _, grown, _ = missing.assign(semantic, instances, from_bone_only=only)
+    _, grown, _ = unassigned_bone.assign(semantic, instances, from_bone_only=only)
     assert grown[0, :, 0].tolist() == [0, *([7] * 7 if only else [3, 3, 3, 3, 7, 7, 7])]
 
 
@@ -186,7 +186,7 @@ def test_other_pairs_of_discs_are_no_gap(case):
         c.semantic[0, 30, 0] = labels.SACRUM
     if case == "arch":  # of the vertebra whose body is missing
         c.semantic[10:12, 24:29, 3:5], c.instances[10:12, 24:29, 3:5] = labels.ARCUS, 9
-    assert gaps.missing_bodies(c.semantic, c.instances, order.from_top(c.instances)) == {}
+    assert missing_bodies.missing_bodies(c.semantic, c.instances, numbering.from_top(c.instances)) == {}
 
 
 def test_more_vertebrae_than_names_never_become_a_sacrum():

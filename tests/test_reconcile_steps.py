@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import ndimage
-from spine_column import PITCH, SPACING, TOP, column, split_top
+from spine_column import PITCH, SPACING, TOP, column, column_with_split_top
 
 from spineps_rt import labels
-from spineps_rt.stages import articular, endplates, merged, missing, order, posterior
+from spineps_rt.stages.reconcile import articular, endplates, numbering, posterior, split_top, unassigned_bone
 
 EDGES = ndimage.generate_binary_structure(3, 2)
 FACES = ndimage.generate_binary_structure(3, 1)
@@ -18,9 +18,9 @@ CORNERS = ndimage.generate_binary_structure(3, 3)
 def slow_missing(semantic, instances):
     """SPINEPS's rule, component by component, on whole volumes."""
     semantic, instances = semantic.copy(), instances.copy()
-    bone = np.isin(semantic, missing.BONE)
+    bone = np.isin(semantic, unassigned_bone.BONE)
     ids = [i for i in np.unique(instances) if i]
-    for _ in range(missing.GROWTH):
+    for _ in range(unassigned_bone.GROWTH):
         for i in ids:
             grown = ndimage.binary_dilation(instances == i, FACES)
             instances[grown & (instances == 0)] = i
@@ -63,7 +63,7 @@ def test_missing_bone_equals_its_slow_twin(seed):
     semantic = rng.choice([0, 0, 0, 0, 0, 0, 41, 49, 51, 60, 100], (14, 15, 16)).astype(np.uint8)
     instances = (rng.integers(1, 5, semantic.shape) * (rng.random(semantic.shape) < 0.015)).astype(np.uint16)
     expected = slow_missing(semantic, instances)
-    fixed, grown, deleted = missing.assign(semantic, instances)
+    fixed, grown, deleted = unassigned_bone.assign(semantic, instances)
     np.testing.assert_array_equal(fixed, expected[0])
     np.testing.assert_array_equal(grown, expected[1])
     assert deleted == np.count_nonzero(fixed != semantic) > 0
@@ -72,7 +72,7 @@ def test_missing_bone_equals_its_slow_twin(seed):
 def test_covered_bone_is_left_and_instances_end_with_it():
     c = column()
     c.instances[4:14, TOP + 7, 2:10] = 11
-    semantic, instances, deleted = missing.assign(c.semantic, c.instances)
+    semantic, instances, deleted = unassigned_bone.assign(c.semantic, c.instances)
     np.testing.assert_array_equal(instances, column().instances)
     np.testing.assert_array_equal(semantic, c.semantic)
     assert deleted == 0
@@ -128,7 +128,7 @@ def test_two_articular_processes_are_two_even_where_they_touch():
 
 
 def joined(c, *, axis: int = 1, sign: int = 1) -> bool:
-    result, told = merged.join_split_top(c.semantic, c.instances, spacing=SPACING, axis=axis, sign=sign)
+    result, told = split_top.join_split_top(c.semantic, c.instances, spacing=SPACING, axis=axis, sign=sign)
     changed = c.instances == 21
     np.testing.assert_array_equal(result[~changed], c.instances[~changed])
     assert set(np.unique(result[changed])) == {13 if told else 21}
@@ -136,19 +136,19 @@ def joined(c, *, axis: int = 1, sign: int = 1) -> bool:
 
 
 def test_a_split_top_vertebra_is_joined():
-    assert joined(split_top())
+    assert joined(column_with_split_top())
 
 
 @pytest.mark.parametrize(
     "case", [{"disc": True}, {"cut": 3}, {"gap": 1}], ids=["disc between", "not smaller", "not touching"]
 )
 def test_two_vertebrae_on_top_are_not_joined(case):
-    assert not joined(split_top(**case))
+    assert not joined(column_with_split_top(**case))
 
 
 def test_the_height_axis_is_the_callers():
     # SPINEPS takes the input's axis 1: sorted from below, the top is the bottom, and nothing is joined there
-    assert not joined(split_top(), sign=-1)
+    assert not joined(column_with_split_top(), sign=-1)
 
 
 def loose_piece(semantic_id: int = labels.ARCUS, *, owner: int = 13):
@@ -193,6 +193,6 @@ def test_the_largest_piece_stays_whatever_it_is():
 def test_instances_are_numbered_by_height_not_by_id():
     instances = np.zeros((2, 9, 2), np.uint16)
     instances[:, 6], instances[:, 1], instances[:, 3:5] = 1, 40, 7
-    assert order.from_top(instances) == [40, 7, 1]
-    numbered = order.number(instances, {40: 0, 7: 1, 1: 2}, [2, 3, 4])
+    assert numbering.from_top(instances) == [40, 7, 1]
+    numbered = numbering.number(instances, {40: 0, 7: 1, 1: 2}, [2, 3, 4])
     assert numbered[0, :, 0].tolist() == [0, 2, 0, 3, 3, 0, 4, 0, 0]

@@ -12,14 +12,14 @@ import tiny_models
 import tiny_scan
 from click.testing import CliRunner
 
+from spineps_rt.backends import open_engine
 from spineps_rt.cli.run import run
-from spineps_rt.engine import load_model, open_engine
-from spineps_rt.engine.search import STRIDE, Search
-from spineps_rt.engine.tiling import importance_map, plan_tiles
+from spineps_rt.inference.semantic import SemanticNetwork
+from spineps_rt.inference.tile_search import SHARES, STRIDE, Search, spine_kinds
+from spineps_rt.inference.tiling import importance_map, plan_tiles
+from spineps_rt.models import load_model
 from spineps_rt.options import EngineOptions, Options, SemanticOptions
 from spineps_rt.pipeline import Pipeline
-from spineps_rt.stages.localize import SHARES, spine_kinds
-from spineps_rt.stages.predict import predict_semantic
 from spineps_rt.volume import Volume, reorient
 
 SHAPE, PATCH = (40, 192, 224), (24, 64, 64)
@@ -53,11 +53,11 @@ def paint(posterior, right, rows):
 def walk(plan, truth, *, batch=1):
     """Show the truth to a search, tile by tile."""
     search, padded, ran = Search(plan, KINDS, SHARES), np.pad(truth, plan.padding), []
-    while some := search.take(batch):
+    while some := search.next_tiles(batch):
         assert len(some) <= batch
         for tile in some:
             box = tuple(slice(s, s + n, STRIDE) for s, n in zip(tile, plan.patch))
-            search.see(tile, padded[box])
+            search.observe(tile, padded[box])
         ran += some
     assert len(set(ran)) == len(ran) == search.tiles_run
     rows = [tile[plan.long_axis] for tile in ran]
@@ -140,8 +140,8 @@ def test_rows_across_the_spine_are_not_searched(tmp_path):
     image, _ = wide(50)
     folder = models_for(image[:, :60], tmp_path, axes=["R", "P", "I"])
     with open_engine(load_model(folder / "semantic"), device="onnx", threads=1) as engine:
-        predict_semantic(image[:, :60], engine)
-        assert engine.samples == engine.planned
+        _, ran = SemanticNetwork(engine).classify(image[:, :60])
+        assert ran.samples == ran.planned
 
 
 def wide(first):
@@ -165,12 +165,13 @@ def test_masks_and_counts_of_a_network(tmp_path, first):
     image, truth = wide(first)
     folder = models_for(image, tmp_path, mirror_axes=[0])
     with open_engine(load_model(folder / "semantic"), device="onnx", threads=1) as engine:
-        assert np.array_equal(predict_semantic(image, engine, options=SemanticOptions(localize=False)), truth)
-        every = engine.samples
-        assert engine.planned == every
-        assert np.array_equal(predict_semantic(image, engine), truth)
-        assert engine.samples - every < every
-        assert engine.planned == 2 * every
+        network = SemanticNetwork(engine)
+        labels, every = network.classify(image, SemanticOptions(localize=False))
+        assert np.array_equal(labels, truth)
+        assert every.planned == every.samples
+        labels, some = network.classify(image)
+        assert np.array_equal(labels, truth)
+        assert some.samples < some.planned == every.samples
 
 
 @pytest.mark.parametrize("axes", ["PIR", "RSA", "SAL"])

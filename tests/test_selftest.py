@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tiny_scan
 
-from spineps_rt import selftest
 from spineps_rt.cli.main import main
-from spineps_rt.engine import default_models, resolve_models
+from spineps_rt.diagnostics import selftest
 from spineps_rt.errors import EngineError, NoSpineError, SelfTestError
+from spineps_rt.models import default_models, resolve_models
 from spineps_rt.options import EngineOptions, Options
 from spineps_rt.pipeline import Pipeline
 

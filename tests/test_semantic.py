@@ -4,7 +4,7 @@ from reference import label
 
 from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.options import SemanticOptions
-from spineps_rt.stages.semantic import CLEANED, clean
+from spineps_rt.stages.semantic_cleaning import CLEANED, clean
 
 SPACING = (0.75, 0.75, 1.65)
 NOTHING = SemanticOptions(clean_small_components=False, clean_beyond_largest_box=False, fill_holes=False)

@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 import tiny_models
 
-from spineps_rt.engine import load_model, open_engine
-from spineps_rt.engine.stitch import sliding_window
-from spineps_rt.engine.tiling import importance_map, plan_tiles
+from spineps_rt.backends import open_engine
 from spineps_rt.errors import ContractError, ModelError, NotFiniteError
-from spineps_rt.kernels import _threads
+from spineps_rt.inference.host_window import HostAccumulator
+from spineps_rt.inference.tiling import importance_map, plan_tiles
+from spineps_rt.inference.window import sliding_window
 from spineps_rt.kernels import stitch as kernels
+from spineps_rt.kernels import threads as _threads
+from spineps_rt.models import load_model
 
 PATCH = (4, 8, 6)
+
+
+def stitched(engine, image, *, step=None, mirror=True, progress=None):
+    plan = plan_tiles(image.shape, engine.model.patch, step or engine.model.step)
+    axes = engine.model.mirror_axes if mirror else ()
+    return sliding_window(HostAccumulator(engine, image, plan, mirror_axes=axes), plan, progress=progress)
 
 
 def naive(engine, image, step):
@@ -52,15 +60,15 @@ def engine(tmp_path_factory):
 @pytest.mark.parametrize("step", [0.5, 0.7, 1.0])
 def test_equals_the_naive_sum(engine, shape, step):
     image = np.random.default_rng(1).normal(size=shape).astype(np.float32)
-    classes = sliding_window(engine, image, step=step)
+    classes = stitched(engine, image, step=step)
     assert classes.dtype == np.uint8 and classes.flags.c_contiguous
     np.testing.assert_array_equal(classes, naive(engine, image, step))
 
 
 def test_strided_and_double_images_are_taken(engine):
     image = np.random.default_rng(2).normal(size=(11, 21, 5))
-    expected = sliding_window(engine, np.ascontiguousarray(image.transpose(2, 1, 0), dtype=np.float32))
-    np.testing.assert_array_equal(sliding_window(engine, image.transpose(2, 1, 0)), expected)
+    expected = stitched(engine, np.ascontiguousarray(image.transpose(2, 1, 0), dtype=np.float32))
+    np.testing.assert_array_equal(stitched(engine, image.transpose(2, 1, 0)), expected)
 
 
 def test_the_first_of_equal_classes_wins(tmp_path):
@@ -68,13 +76,13 @@ def test_the_first_of_equal_classes_wins(tmp_path):
     folder = tiny_models.write_semantic(tmp_path, levels=(1.0, -1.0, 2.0), patch=PATCH)
     with open_engine(load_model(folder), device="onnx") as engine:
         for shape in (PATCH, (4, 20, 9)):
-            assert not sliding_window(engine, np.zeros(shape, np.float32)).any()
-            assert (sliding_window(engine, np.full(shape, -0.1, np.float32)) == 1).all()
+            assert not stitched(engine, np.zeros(shape, np.float32)).any()
+            assert (stitched(engine, np.full(shape, -0.1, np.float32)) == 1).all()
 
 
 def test_progress_counts_every_tile(engine):
     seen = []
-    sliding_window(engine, np.zeros((4, 29, 6), np.float32), step=0.5, progress=lambda *at: seen.append(at))
+    stitched(engine, np.zeros((4, 29, 6), np.float32), step=0.5, progress=lambda *at: seen.append(at))
     tiles = len(plan_tiles((4, 29, 6), PATCH, 0.5).tiles)
     assert tiles > 3
     assert seen == [(n, tiles) for n in range(tiles + 1)]
@@ -89,31 +97,25 @@ def test_logits_that_are_not_finite_are_an_error(tmp_path, poison):
         open_engine(load_model(folder), device="onnx") as engine,
         pytest.raises(NotFiniteError, match="NaN or infinity"),
     ):
-        sliding_window(engine, np.zeros((4, 20, 6), np.float32))
+        stitched(engine, np.zeros((4, 20, 6), np.float32))
 
 
 def test_memory_does_not_grow_with_the_length(engine, monkeypatch):
     sizes = []
     real = kernels.accumulate
     monkeypatch.setattr(
-        "spineps_rt.engine.stitch.accumulate",
+        "spineps_rt.inference.host_window.accumulate",
         lambda total, *rest: (sizes.append(total.shape), real(total, *rest)),
     )
     for length in (20, 60):
-        sliding_window(engine, np.zeros((5, length, 7), np.float32))
+        stitched(engine, np.zeros((5, length, 7), np.float32))
     assert set(sizes) == {(4, 5, PATCH[1], 7)}
 
 
-def test_wrong_inputs_are_refused(engine, tmp_path):
+@pytest.mark.parametrize("image", [np.zeros((4, 8), np.float32), np.zeros(PATCH, np.int16)])
+def test_wrong_images_are_refused(engine, image):
     with pytest.raises(ContractError, match="3-D float"):
-        sliding_window(engine, np.zeros((4, 8), np.float32))
-    with pytest.raises(ContractError, match="3-D float"):
-        sliding_window(engine, np.zeros(PATCH, np.int16))
-    with (
-        open_engine(load_model(tiny_models.write_instance(tmp_path)), device="onnx") as instance,
-        pytest.raises(ContractError, match="no semantic model"),
-    ):
-        sliding_window(instance, np.zeros(PATCH, np.float32))
+        HostAccumulator(engine, image, plan_tiles(PATCH, PATCH, 1.0))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint8])
@@ -158,8 +160,8 @@ def test_mirrored_tiles_are_averaged_where_the_manifest_says_so(tmp_path, axes):
                 turned = np.ascontiguousarray(np.flip(image, some))
                 back = [axis + 1 for axis in some]
                 total += np.flip(mirrored.infer(turned[None, None])[0], back)
-        np.testing.assert_array_equal(sliding_window(mirrored, image), total.argmax(0))
-        np.testing.assert_array_equal(sliding_window(mirrored, image, mirror=False), plain.argmax(0))
+        np.testing.assert_array_equal(stitched(mirrored, image), total.argmax(0))
+        np.testing.assert_array_equal(stitched(mirrored, image, mirror=False), plain.argmax(0))
         assert (total.argmax(0) != plain.argmax(0)).any()
 
 

@@ -16,10 +16,10 @@ import pytest
 import spineps_rt.engines
 import tiny_models
 
-from spineps_rt import files, install
-from spineps_rt.engine import store
-from spineps_rt.engine.models import damage, find_model, load_model, resolve_models
 from spineps_rt.errors import EngineError, ModelError, OutputError, OutputExistsError
+from spineps_rt.io import streams as files
+from spineps_rt.models import install, store
+from spineps_rt.models.resolve import damage, find_model, load_model, resolve_models
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from spineps_rt.engine.tiling import importance_map, plan_tiles
 from spineps_rt.errors import ContractError
+from spineps_rt.inference.tiling import importance_map, plan_tiles
 
 
 def test_starts_are_spread_evenly():

@@ -17,8 +17,8 @@ import sys
 import numba.core.dispatcher as dispatcher
 import gc
 from spineps_rt.pipeline import Pipeline
-from spineps_rt.outputs import output_paths
-from spineps_rt.writers import write_outputs
+from spineps_rt.io.naming import output_paths
+from spineps_rt.report.write import write_outputs
 from pathlib import Path
 
 with Pipeline() as pipeline:

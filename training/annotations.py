@@ -24,6 +24,22 @@ UNKNOWN = 255
 """Value of a rendered pixel that may be sacrum or cord, or not."""
 STRUCTURES = {"unknown": UNKNOWN, "canal": L.CANAL, "sacrum": L.SACRUM, "cord": L.CORD}
 """Structure of a polygon -> value; a later one is drawn over an earlier one."""
+FIELD_MM = {
+    0.28646: 300,
+    0.36458: 280,
+    0.39062: 300,
+    0.46875: 300,
+    0.5: 320,
+    0.58594: 300,
+    0.625: 280,
+    0.66406: 340,
+    0.67708: 260,
+    0.72917: 280,
+    0.78125: 300,
+    0.875: 280,
+    0.9375: 300,
+}
+"""``column_mm`` of ``index.csv`` -> side of the scan's square field of view in mm."""
 _COLOURS = {"unknown": (255, 0, 255), "canal": (0, 160, 255), "sacrum": (255, 70, 70), "cord": (0, 230, 0)}
 _TILE = (360, 460)
 """Columns and rows of a tile of the contact sheet."""
@@ -69,6 +85,20 @@ class Annotation(NamedTuple):
 def held_out(patient: int) -> bool:
     """Tell whether a patient is kept for tests: number modulo 5 is 3, or left out of SPIDER training."""
     return patient % 5 == 3 or patient in HELD_OUT
+
+
+def true_spacing(size: tuple[int, int], column_mm: float) -> tuple[float, float] | None:
+    """Find the spacing of a picture of ``spider_mid``, most of which were resized from square scans.
+
+    Args:
+        size: Rows and columns of the picture.
+        column_mm: ``column_mm`` of ``index.csv``.
+
+    Returns:
+        Row and column spacing in mm; None where nobody knows the field (Philips at 1.5 T, patient 99).
+    """
+    field = FIELD_MM.get(round(column_mm, 5))
+    return None if field is None else (field / size[0], field / size[1])
 
 
 def load(folder: Path = SLICES) -> list[Annotation]:

@@ -14,11 +14,12 @@ import numpy as np
 from scipy import ndimage
 
 from spineps_rt import labels as L
-from spineps_rt.engine import Engine, open_engine, resolve_models
+from spineps_rt.backends import Engine, open_engine
+from spineps_rt.inference.semantic import SemanticNetwork
+from spineps_rt.models import resolve_models
 from spineps_rt.options import AS_SPINEPS, SemanticOptions
-from spineps_rt.stages.predict import predict_semantic
 from spineps_rt.stages.preprocess import preprocess
-from spineps_rt.stages.semantic import clean
+from spineps_rt.stages.semantic_cleaning import clean
 from spineps_rt.volume import Volume, resample_to, rescale
 from training import plans, spider
 from training.evaluate import load
@@ -73,7 +74,7 @@ def _grow(seeds: np.ndarray, bone: np.ndarray) -> np.ndarray:
 def answer_of(engine: Engine, scan: Volume) -> Volume:
     """The cleaned semantic mask of a (P, I, R) scan at the model's spacing."""
     prepared = rescale(preprocess(scan), plans.SPACING, labels=False)
-    mask = predict_semantic(prepared.array, engine, options=AS_SPINEPS.semantic)
+    mask, _ = SemanticNetwork(engine).classify(prepared.array, AS_SPINEPS.semantic)
     return prepared.with_array(clean(mask, spacing=prepared.spacing, options=SemanticOptions()))
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from spineps_rt.engine import default_models
-from spineps_rt.nifti import read_nifti, write_nifti
+from spineps_rt.diagnostics.selftest import REFERENCE, write_answer
+from spineps_rt.io.nifti import read_nifti, write_nifti
+from spineps_rt.models import default_models
 from spineps_rt.options import EngineOptions, Options
 from spineps_rt.phantom import PhantomOptions, make_phantom
 from spineps_rt.pipeline import Pipeline
-from spineps_rt.selftest import REFERENCE, write_answer
 
 FOLDER = Path("engines") / "selftest"
 PHANTOM = PhantomOptions(levels=("L1", "L5"), spacing=(1.3, 1.3, 4.4), fov_mm=(110.0, 0.0, 60.0))

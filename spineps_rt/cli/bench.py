@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from spineps_rt import __version__
+from spineps_rt._version import __version__
 from spineps_rt.cli import options as shared
 from spineps_rt.errors import EngineError
 from spineps_rt.options import DEVICES, EngineOptions, Options
@@ -84,7 +84,7 @@ def bench(
         return
     for name in _THREADS if threads else ():
         os.environ.setdefault(name, str(threads))  # read when numpy loads
-    from spineps_rt.report.bench_table import bench_table  # noqa: PLC0415
+    from spineps_rt.diagnostics.bench_table import bench_table  # noqa: PLC0415
     from spineps_rt.report.record import platform_facts  # noqa: PLC0415
 
     scan = scan or _phantom()
@@ -101,13 +101,13 @@ def bench(
     }
     click.echo(bench_table(document), nl=False)
     if output is not None:
-        from spineps_rt.files import write_together  # noqa: PLC0415
+        from spineps_rt.io.streams import write_together  # noqa: PLC0415
 
         write_together([(output, (json.dumps(document, indent=1) + "\n").encode())])
 
 
 def _phantom() -> Path:
-    from spineps_rt.selftest import FOLDER  # noqa: PLC0415
+    from spineps_rt.diagnostics.selftest import FOLDER  # noqa: PLC0415
 
     return FOLDER / "scan.nii.gz"
 
@@ -115,7 +115,7 @@ def _phantom() -> Path:
 def _measured(scan: Path, model: str | None, device: str, settings: dict[str, int]) -> dict[str, Any]:
     from dataclasses import asdict  # noqa: PLC0415
 
-    from spineps_rt.bench import bench as measure  # noqa: PLC0415 (numba and the engines; --help needs neither)
+    from spineps_rt.diagnostics.bench import bench as measure  # noqa: PLC0415 (numba and the engines; --help needs neither)
 
     options = Options(engine=EngineOptions(device, settings["threads"]), any_plane=True)
     counts = {key: settings[key] for key in ("runs", "warmup")}
@@ -139,10 +139,10 @@ def _in_a_process(scan: Path, model: str | None, device: str, settings: dict[str
 
 
 def _plan(scan: Path | None, model: str | None, limit: int | None) -> None:
-    from spineps_rt.engine import resolve_models  # noqa: PLC0415
-    from spineps_rt.memory_plan import plans  # noqa: PLC0415
-    from spineps_rt.nifti import read_grid  # noqa: PLC0415
-    from spineps_rt.report.bench_table import mib, plan_table  # noqa: PLC0415
+    from spineps_rt.diagnostics.bench_table import mib, plan_table  # noqa: PLC0415
+    from spineps_rt.diagnostics.gpu_memory import plans  # noqa: PLC0415
+    from spineps_rt.io.nifti import read_grid  # noqa: PLC0415
+    from spineps_rt.models import resolve_models  # noqa: PLC0415
 
     considered = list(plans(resolve_models(model), read_grid(scan or _phantom())))
     unlimited = [p for p in considered if p.batches[0] == 1]

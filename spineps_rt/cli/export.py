@@ -140,11 +140,11 @@ def _print_verified(model: str, scans: tuple[Path, ...]) -> None:
 def _build(
     name: str, precisions: tuple[str, ...], *, library: str, sm: list[str], compatible: dict[str, bool]
 ) -> None:
-    from spineps_rt.engine import load_model, select_variant  # noqa: PLC0415 (numpy; --help needs none)
-    from spineps_rt.engine.openvino import BF16  # noqa: PLC0415
-    from spineps_rt.engine.tensorrt import FULL, HALF  # noqa: PLC0415
+    from spineps_rt.backends.openvino import BF16  # noqa: PLC0415
+    from spineps_rt.backends.tensorrt import FULL, HALF  # noqa: PLC0415
     from spineps_rt.export.engines import build_engines  # noqa: PLC0415
     from spineps_rt.export.tensorrt import BuildOptions  # noqa: PLC0415
+    from spineps_rt.models import load_model, select_variant  # noqa: PLC0415 (numpy; --help needs none)
 
     if BF16 in precisions:
         raise click.UsageError("bf16 is how OpenVINO may compute; engines are fp32, fp16 or int8.")

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from spineps_rt import __version__
+from spineps_rt._version import __version__
 from spineps_rt.errors import SpinepsError
 
 INTERRUPTED = 130

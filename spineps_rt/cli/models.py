@@ -11,7 +11,7 @@ from spineps_rt.cli import store
 from spineps_rt.errors import ModelError
 
 if TYPE_CHECKING:
-    from spineps_rt.engine.models import InstanceModel, SemanticModel
+    from spineps_rt.models.resolve import InstanceModel, SemanticModel
 
 
 @click.group()
@@ -30,7 +30,7 @@ for _command in (store.import_model, store.fetch, store.remove):
 @models.command("list")
 def list_models() -> None:
     """List the embedded and the installed models; their files are not verified."""
-    from spineps_rt.engine.manifest import read_manifest  # noqa: PLC0415 (numpy; --help needs none)
+    from spineps_rt.models.manifest import read_manifest  # noqa: PLC0415 (numpy; --help needs none)
 
     for folder, place in _folders().items():
         try:
@@ -46,7 +46,7 @@ def list_models() -> None:
 @click.argument("names", nargs=-1, metavar="[NAME|FOLDER]...")
 def verify(names: tuple[str, ...]) -> None:
     """Hash every file of the models, of all where none is named; the exit code tells whether one is wrong."""
-    from spineps_rt.engine.models import damage, find_model  # noqa: PLC0415
+    from spineps_rt.models.resolve import damage, find_model  # noqa: PLC0415
 
     wrong = False
     for folder in [find_model(name) for name in names] or _folders():
@@ -65,7 +65,7 @@ def show(model: str) -> None:
 
     Of the embedded models it tells what was measured and what they cannot do, too.
     """
-    from spineps_rt.engine.models import embedded_folders, load_model, read_file  # noqa: PLC0415
+    from spineps_rt.models.resolve import embedded_folders, load_model, read_file  # noqa: PLC0415
 
     loaded = load_model(model)
     for name in loaded.files:
@@ -97,8 +97,8 @@ def show(model: str) -> None:
 
 
 def _folders() -> dict[Path, str]:
-    from spineps_rt.engine.models import embedded_folders  # noqa: PLC0415
-    from spineps_rt.engine.store import installed_folders  # noqa: PLC0415
+    from spineps_rt.models.resolve import embedded_folders  # noqa: PLC0415
+    from spineps_rt.models.store import installed_folders  # noqa: PLC0415
 
     return {
         **dict.fromkeys(embedded_folders(), "embedded"),

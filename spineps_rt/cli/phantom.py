@@ -125,8 +125,8 @@ def _value(name: str, value: str, default: object) -> object:
 
 def _write(phantom: Phantom, paths: list[Path]) -> None:
     """Write image and truth, all of them or none."""
-    from spineps_rt.files import write_together  # noqa: PLC0415
-    from spineps_rt.nifti import encode_nifti  # noqa: PLC0415
+    from spineps_rt.io.nifti import encode_nifti  # noqa: PLC0415
+    from spineps_rt.io.streams import write_together  # noqa: PLC0415
 
     image = phantom.image.array.round().clip(0, 32767).astype("int16")
     arrays = (image, phantom.semantic.array, phantom.instance.array)

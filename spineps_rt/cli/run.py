@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from spineps_rt.cli import options as shared
 from spineps_rt.cli.progress import Progress
 from spineps_rt.errors import SpinepsError
+from spineps_rt.io.naming import OutputPaths, check_distinct, check_writable, output_paths
 from spineps_rt.options import (
     COUNT_FROM,
     SUMS,
@@ -20,14 +22,16 @@ from spineps_rt.options import (
     PreprocessOptions,
     SemanticOptions,
 )
-from spineps_rt.outputs import OutputPaths, check_distinct, check_writable, output_paths
 
 if TYPE_CHECKING:
-    from spineps_rt.batch import Steps
+    from spineps_rt.overlap import ThreeStages
     from spineps_rt.pipeline import Pipeline
+    from spineps_rt.results import Predicted, Prepared
 
 _LOG = logging.getLogger(__name__)
 Failure = tuple[Path, SpinepsError]
+Job = tuple[Callable[[str, float], None], Path, OutputPaths]
+"""What a scan's progress is reported to, the scan, where its results go."""
 
 
 @click.command()
@@ -140,15 +144,15 @@ def _accept(
 def _segment_all(
     pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: Progress
 ) -> list[Failure]:
-    """Segment and write the scans, their parts side by side; collect what failed."""
-    from spineps_rt.batch import one_by_one, overlap  # noqa: PLC0415
-
-    runs = (
-        _run(pipeline, scan, paths, progress, (number, len(scans)))
+    """Segment and write the scans, their stages side by side; collect what failed."""
+    jobs = (
+        (progress.scan(scan.name, number, len(scans)), scan, paths)
         for number, (scan, paths) in enumerate(scans, 1)
     )
+    stages = _stages(pipeline, progress)
     failures: list[Failure] = []
-    for (scan, _), done in zip(scans, overlap(runs) if len(scans) > 1 else one_by_one(runs)):
+    run = stages.overlap if len(scans) > 1 else stages.one_by_one
+    for (scan, _), done in zip(scans, run(jobs)):
         error = done.exception()
         if isinstance(error, SpinepsError):
             failures.append((scan, error.with_traceback(None)))  # the traceback would hold the scan's arrays
@@ -159,19 +163,27 @@ def _segment_all(
     return failures
 
 
-def _run(
-    pipeline: Pipeline, scan: Path, paths: OutputPaths, progress: Progress, place: tuple[int, int]
-) -> Steps[None]:
-    """Segment a scan, write its files and say what they hold; a run in three parts."""
+def _stages(pipeline: Pipeline, progress: Progress) -> ThreeStages[Job, Any, Any, None]:
+    """What is done with each scan: segment it, write its files, say what they hold."""
+    from spineps_rt.overlap import ThreeStages  # noqa: PLC0415
     from spineps_rt.report.table import closing_table  # noqa: PLC0415
-    from spineps_rt.writers import write_outputs  # noqa: PLC0415
+    from spineps_rt.report.write import write_outputs  # noqa: PLC0415
 
-    report = progress.scan(scan.name, *place)
-    result = yield from pipeline.steps(scan, progress=report)
-    report("write", 0.0)
-    write_outputs(result, paths)
-    report("write", 1.0)
-    progress.result(closing_table(result, paths))
+    def prepare(job: Job) -> tuple[Job, Prepared]:
+        return job, pipeline.prepare(job[1], progress=job[0])
+
+    def predict(prepared: tuple[Job, Prepared]) -> tuple[Job, Predicted]:
+        return prepared[0], pipeline.predict(prepared[1])
+
+    def finish(predicted: tuple[Job, Predicted]) -> None:
+        (report, _, paths), masks = predicted
+        result = pipeline.finish(masks)
+        report("write", 0.0)
+        write_outputs(result, paths)
+        report("write", 1.0)
+        progress.result(closing_table(result, paths))
+
+    return ThreeStages(prepare, predict, finish)
 
 
 def _unexpected(error: Exception) -> SpinepsError:

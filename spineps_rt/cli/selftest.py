@@ -10,7 +10,7 @@ from spineps_rt.cli import options as shared
 from spineps_rt.options import DEVICES
 
 if TYPE_CHECKING:
-    from spineps_rt.selftest import Check
+    from spineps_rt.diagnostics.selftest import Check
 
 
 @click.command()
@@ -31,7 +31,7 @@ def selftest(*, model: str | None, device: str | None, threads: int) -> None:
     other models than the embedded ones there is no stored answer; then ONNX Runtime on the CPU is the
     reference. On a new machine the first engine's seconds hold the compiling of kernels: run warmup before.
     """
-    from spineps_rt.selftest import ENGINES, REFERENCE, demand, self_test  # noqa: PLC0415 (numba and engines)
+    from spineps_rt.diagnostics.selftest import ENGINES, REFERENCE, demand, self_test  # noqa: PLC0415 (numba and engines)
 
     checks, stored = self_test(model, devices=ENGINES if device is None else (device,), threads=threads)
     reference = "the stored answer" if stored else f"{REFERENCE} (no answer of these models is stored)"
@@ -43,7 +43,7 @@ def selftest(*, model: str | None, device: str | None, threads: int) -> None:
 
 
 def _table(checks: list[Check]) -> str:
-    from spineps_rt.selftest import GROUPS, INSTANCES  # noqa: PLC0415
+    from spineps_rt.diagnostics.selftest import GROUPS, INSTANCES  # noqa: PLC0415
 
     groups = (*GROUPS, INSTANCES)
     lines = [f"{'engine':<15}{'provider':<41}{'seconds':>7}{''.join(f'{g:>10}' for g in groups)}  verdict"]

@@ -28,7 +28,7 @@ def import_model(source: Path, name: str | None, overwrite: bool) -> None:
       spineps-rt models import t2w.zip --name my-t2w
       spineps-rt run sub-x_T2w.nii.gz --model my-t2w
     """
-    from spineps_rt.install import place_for  # noqa: PLC0415 (numpy; --help needs none)
+    from spineps_rt.models.install import place_for  # noqa: PLC0415 (numpy; --help needs none)
 
     if name is not None:
         place_for(name, overwrite=overwrite)  # refused before the long export
@@ -52,9 +52,9 @@ def fetch(name: str | None, overwrite: bool) -> None:
             click.echo(f"{one:<28}{release.address}")
         return
     release = find_release(name)
-    from spineps_rt.engine.store import store_folder  # noqa: PLC0415
     from spineps_rt.export.fetch import fetch as download  # noqa: PLC0415 (the network)
-    from spineps_rt.install import place_for  # noqa: PLC0415
+    from spineps_rt.models.install import place_for  # noqa: PLC0415
+    from spineps_rt.models.store import store_folder  # noqa: PLC0415
 
     place_for(name, overwrite=overwrite)
     click.echo(release.address, err=True)
@@ -79,7 +79,7 @@ def fetch(name: str | None, overwrite: bool) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:
     """Delete an installed model."""
-    from spineps_rt import install  # noqa: PLC0415 (numpy)
+    from spineps_rt.models import install  # noqa: PLC0415 (numpy)
 
     folder = install.installed(name)
     if not (yes or click.confirm(f"Delete {folder}?", err=True)):
@@ -90,8 +90,8 @@ def remove(name: str, yes: bool) -> None:
 
 
 def _install(source: Path, name: str | None, *, overwrite: bool) -> None:
-    from spineps_rt.archive import opened  # noqa: PLC0415
-    from spineps_rt.install import exported_folder, install  # noqa: PLC0415
+    from spineps_rt.models.archive import opened  # noqa: PLC0415
+    from spineps_rt.models.install import exported_folder, install  # noqa: PLC0415
 
     with opened(source) as folder, tempfile.TemporaryDirectory(prefix="spineps-rt-") as made:
         model = exported_folder(folder, source)

@@ -18,8 +18,8 @@ def warmup(*, model: str | None, device: str, threads: int) -> None:
     installation or an update, and by each user whose cache it is (NUMBA_CACHE_DIR, else the package's folder
     where it can be written, else the user's own cache).
     """
+    from spineps_rt.diagnostics.warmup import warm_up  # noqa: PLC0415 (numba and the engines; --help needs neither)
     from spineps_rt.options import EngineOptions  # noqa: PLC0415
-    from spineps_rt.warmup import warm_up  # noqa: PLC0415 (numba and the engines; --help needs neither)
 
     warmth = warm_up(model, engine=EngineOptions(device, threads))
     for name, provider in zip(("semantic", "instance"), warmth.providers):

@@ -14,9 +14,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from spineps_rt.kernels._arrays import row_reaches
-from spineps_rt.kernels._jit import njit
-from spineps_rt.kernels._threads import each, slabs
+from spineps_rt.kernels.arrays import row_reaches
+from spineps_rt.kernels.jit import njit
+from spineps_rt.kernels.threads import each, slabs
 
 RUN_COST = 32
 """Voxels that cost as much as a run: few runs are not worth a second thread."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spineps_rt.kernels._jit import njit
+from spineps_rt.kernels.jit import njit
 
 POLE = np.sqrt(3.0) - 2.0
 REACH = 30

@@ -11,10 +11,10 @@ from functools import cache
 
 import numpy as np
 
-from spineps_rt.kernels._arrays import MAXIMAL_DISTANCE, number_type
-from spineps_rt.kernels._jit import njit
 from spineps_rt.kernels._runs import number_roots, root_of
-from spineps_rt.kernels._threads import each, slabs
+from spineps_rt.kernels.arrays import MAXIMAL_DISTANCE, number_type
+from spineps_rt.kernels.jit import njit
+from spineps_rt.kernels.threads import each, slabs
 
 STEPS = np.array([(i, j, k) for i in (-1, 0) for j in (-1, 0, 1) for k in (-1, 0, 1)][:13])
 """The neighbours before a voxel in C order; a neighbour's place here is its bit."""

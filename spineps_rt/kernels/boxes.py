@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 Box = tuple[slice, ...]
 
 
@@ -36,3 +38,22 @@ def overlap(first: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> 
     """
     inside = tuple(slice(max(a, 0), min(a + n, end)) for a, n, end in zip(first, size, shape))
     return inside, tuple(slice(side.start - a, side.stop - a) for side, a in zip(inside, first))
+
+
+def cut_windows(labels: np.ndarray, table: np.ndarray, starts: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Cut windows out of a label map and rename their labels.
+
+    Args:
+        labels: uint8 (n0, n1, n2).
+        table: uint8 (256,): label -> new label.
+        starts: Integers (N, 3): the windows' first voxels; may be negative.
+        size: A window's shape.
+
+    Returns:
+        uint8 (N, *size); zeros beyond the map.
+    """
+    windows = np.zeros((len(starts), *size), np.uint8)
+    for window, start in zip(windows, starts):
+        source, target = overlap(start, size, labels.shape)
+        window[target] = table[labels[source]]
+    return windows

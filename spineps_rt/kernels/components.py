@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from spineps_rt.kernels import _runs, _voxels
-from spineps_rt.kernels._arrays import check_connectivity, label_array, number_type
-from spineps_rt.kernels._threads import each, slabs
+from spineps_rt.kernels.arrays import check_connectivity, label_array, number_type
+from spineps_rt.kernels.threads import each, slabs
 
 SHORT = 20
 """Mean length in voxels, background included, below which runs cost more than voxels one by one."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from spineps_rt.errors import ContractError
-from spineps_rt.kernels._arrays import label_array
-from spineps_rt.kernels._jit import njit
 from spineps_rt.kernels._runs import find
-from spineps_rt.kernels._threads import each
+from spineps_rt.kernels.arrays import label_array
+from spineps_rt.kernels.jit import njit
+from spineps_rt.kernels.threads import each
 
 MANY = 8192
 """Labels between which contacts are counted at most: the table is square."""

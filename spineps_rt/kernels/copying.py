@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spineps_rt.kernels._threads import each
+from spineps_rt.kernels.threads import each
 
 _BLOCK = 32
 """Planes of the middle axis that are copied at a time."""

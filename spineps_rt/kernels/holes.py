@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from spineps_rt.kernels import _runs, components
-from spineps_rt.kernels._arrays import label_array
-from spineps_rt.kernels._jit import njit
+from spineps_rt.kernels.arrays import label_array
 from spineps_rt.kernels.boxes import Box
+from spineps_rt.kernels.jit import njit
 from spineps_rt.kernels.statistics import nonzero_box, region_statistics
 
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spineps_rt.errors import ContractError
-from spineps_rt.kernels._jit import njit
 from spineps_rt.kernels._splines import weigh
+from spineps_rt.kernels.jit import njit
 
 ORDER = 3
 """Degree of the splines; an axis of ``spans`` spans has ``spans + ORDER`` nodes."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from spineps_rt.kernels._arrays import label_array, row_reaches, same_shape
-from spineps_rt.kernels._jit import njit
+from spineps_rt.kernels.arrays import label_array, row_reaches, same_shape
 from spineps_rt.kernels.holes import fill_holes
+from spineps_rt.kernels.jit import njit
 from spineps_rt.kernels.statistics import nonzero_box
 
 __all__ = ["dilate", "erode", "fill_holes"]

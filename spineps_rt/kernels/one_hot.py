@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from spineps_rt.errors import ContractError
-from spineps_rt.kernels._jit import njit
-from spineps_rt.kernels._threads import each, slabs
+from spineps_rt.kernels.jit import njit
+from spineps_rt.kernels.threads import each, slabs
 
 
 class OneHotConvolution(NamedTuple):

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from spineps_rt.errors import ContractError
-from spineps_rt.kernels._arrays import label_array
-from spineps_rt.kernels._jit import njit
-from spineps_rt.kernels._threads import each, slabs
+from spineps_rt.kernels.arrays import label_array
+from spineps_rt.kernels.jit import njit
+from spineps_rt.kernels.threads import each, slabs
 
 
 @njit

@@ -14,8 +14,8 @@ import numpy as np
 
 from spineps_rt.errors import ContractError
 from spineps_rt.kernels import _splines
-from spineps_rt.kernels._jit import njit
-from spineps_rt.kernels._threads import each, slabs
+from spineps_rt.kernels.jit import njit
+from spineps_rt.kernels.threads import each, slabs
 
 PARALLEL = 1e-7
 """Voxels by which an axis may drift across the whole volume and still count as parallel."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from spineps_rt.errors import ContractError
-from spineps_rt.kernels._jit import njit
+from spineps_rt.kernels.jit import njit
 
 _NEGLIGIBLE = 1e-12
 """Share of the fullest bin below which a blurred bin holds nothing but the transform's rounding."""

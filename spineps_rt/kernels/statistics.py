@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from spineps_rt.errors import ContractError
-from spineps_rt.kernels._arrays import label_array, same_shape
-from spineps_rt.kernels._jit import njit
-from spineps_rt.kernels._threads import each, slabs
+from spineps_rt.kernels.arrays import label_array, same_shape
 from spineps_rt.kernels.boxes import Box
+from spineps_rt.kernels.jit import njit
+from spineps_rt.kernels.threads import each, slabs
 
 LARGEST_TABLE = 1 << 27
 """Entries that a table may have (1 GiB)."""

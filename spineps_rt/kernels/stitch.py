@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from spineps_rt.kernels import _rules
-from spineps_rt.kernels._jit import njit
-from spineps_rt.kernels._threads import each, slabs
+from spineps_rt.kernels.jit import njit
+from spineps_rt.kernels.threads import each, slabs
 
 CHUNK = 2048
 """Voxels whose best sums and classes stay in the fastest cache."""

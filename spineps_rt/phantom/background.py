@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spineps_rt.kernels import _jit
+from spineps_rt.kernels import jit
 from spineps_rt.phantom.tissues import NERVE, OTHER_BONE, Tissue
 
 # Columns of a slice's row (one per voxel along I): centre of the column in P and R 0-1, half depth and width
@@ -35,7 +35,7 @@ _CSF, _MARROW = int(Tissue.CSF), int(Tissue.MARROW)
 _OTHER, _NERVE, _LESION = OTHER_BONE, NERVE, int(Tissue.LESION)
 
 
-@_jit.njit(parallel=True)
+@jit.njit(parallel=True)
 def fill_background(
     slices: np.ndarray,
     fat_share: float,
@@ -57,7 +57,7 @@ def fill_background(
     """
     label, depth, shell = bone
     organs, fine, streaks = noise
-    for i in _jit.prange(label.shape[0]):
+    for i in jit.prange(label.shape[0]):
         for j in range(label.shape[1]):
             row = slices[j]
             for k in range(label.shape[2]):
@@ -84,7 +84,7 @@ def fill_background(
                     tissue[i, j, k] = _classify(x, z, row, values, fat_share)
 
 
-@_jit.njit
+@jit.njit
 def _classify(
     x: float, z: float, row: np.ndarray, values: tuple[float, float, float], fat_share: float
 ) -> int:
@@ -114,7 +114,7 @@ def _classify(
     return _front(u, w, row, values)
 
 
-@_jit.njit
+@jit.njit
 def _head(skull: float) -> int:
     """Brain, the fluid about it and the bone about that."""
     if skull < 0.93:
@@ -124,7 +124,7 @@ def _head(skull: float) -> int:
     return _CORTICAL if skull < 1.03 or skull > 1.1 else _MARROW
 
 
-@_jit.njit
+@jit.njit
 def _back(u: float, w: float, row: np.ndarray, values: tuple[float, float, float], fat_share: float) -> int:
     """Tissue behind the bodies: muscles with fat between them, ligaments between the spinous processes."""
     organs, fine, streaks = values
@@ -143,7 +143,7 @@ def _back(u: float, w: float, row: np.ndarray, values: tuple[float, float, float
     return _MUSCLE
 
 
-@_jit.njit
+@jit.njit
 def _front(u: float, w: float, row: np.ndarray, values: tuple[float, float, float]) -> int:
     """Tissue beside and before the bodies by region: neck, chest, abdomen, pelvis."""
     organs, fine, _ = values
@@ -162,7 +162,7 @@ def _front(u: float, w: float, row: np.ndarray, values: tuple[float, float, floa
     return _abdomen((u, ahead, w), b, level, values)
 
 
-@_jit.njit
+@jit.njit
 def _neck(ahead: float, w: float, values: tuple[float, float, float]) -> int:
     """Muscle, windpipe, carotids and fat before the cervical spine."""
     organs, fine, streaks = values
@@ -175,7 +175,7 @@ def _neck(ahead: float, w: float, values: tuple[float, float, float]) -> int:
     return _MUSCLE if fine + streaks > -0.5 else _VISCERAL
 
 
-@_jit.njit
+@jit.njit
 def _chest(ahead: float, w: float, b: float, values: tuple[float, float, float]) -> int:
     """Lungs, mediastinal fat and heart."""
     organs, fine, _ = values
@@ -186,7 +186,7 @@ def _chest(ahead: float, w: float, b: float, values: tuple[float, float, float])
     return _VESSEL if organs > 0.9 else _ORGAN
 
 
-@_jit.njit
+@jit.njit
 def _abdomen(
     place: tuple[float, float, float], b: float, level: float, values: tuple[float, float, float]
 ) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spineps_rt.kernels import _jit
+from spineps_rt.kernels import jit
 from spineps_rt.phantom.shapes import voxel_range
 from spineps_rt.phantom.tissues import OTHER_BONE, Tissue
 
@@ -17,7 +17,7 @@ _CSF, _ROOT, _CORD_TISSUE = int(Tissue.CSF), int(Tissue.ROOT), int(Tissue.CORD)
 _FAT, _LIGAMENT = int(Tissue.EPIDURAL_FAT), int(Tissue.LIGAMENT)
 
 
-@_jit.njit
+@jit.njit
 def trace_canal(
     stations: np.ndarray,
     roots: np.ndarray,
@@ -68,7 +68,7 @@ def trace_canal(
                         _surround(u, w, row, voxel, tissue)
 
 
-@_jit.njit
+@jit.njit
 def _fill(
     row: np.ndarray,
     place: tuple[float, float, float],
@@ -101,7 +101,7 @@ def _fill(
             return
 
 
-@_jit.njit
+@jit.njit
 def _surround(u: float, w: float, row: np.ndarray, voxel: tuple[int, int, int], tissue: np.ndarray) -> None:
     """Write what lies about the canal where there is no bone: yellow ligament, epidural and foraminal fat."""
     if tissue[voxel] != 255:

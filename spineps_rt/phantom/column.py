@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spineps_rt.kernels import _jit
+from spineps_rt.kernels import jit
 from spineps_rt.phantom.shapes import voxel_range
 
 # Columns of a body's row: centre 0-2, frame 3-11, half sizes 12-14, then:
@@ -19,7 +19,7 @@ _CORPUS, _ENDPLATE, _DISC, _BONE_LIP = 49, 62, 100, 0.78
 _TISSUE_ENDPLATE, _TISSUE_ANNULUS, _TISSUE_VEIN, _UNSET = 17, 16, 18, 255
 
 
-@_jit.njit
+@jit.njit
 def _local(row: np.ndarray, x: float, y: float, z: float) -> tuple[float, float, float]:
     """Coordinates to the back, downwards and to the right in a body's frame."""
     dx, dy, dz = x - row[0], y - row[1], z - row[2]
@@ -30,7 +30,7 @@ def _local(row: np.ndarray, x: float, y: float, z: float) -> tuple[float, float,
     )
 
 
-@_jit.njit
+@jit.njit
 def _radius(u: float, w: float, a: float, b: float) -> float:
     """Radial coordinate of a kidney-shaped cross-section: 1 on its rim."""
     p, q = u / a, w / b
@@ -40,7 +40,7 @@ def _radius(u: float, w: float, a: float, b: float) -> float:
     return float(np.sqrt(np.sqrt(p * p + q * q + 1.15 * p * q)))
 
 
-@_jit.njit
+@jit.njit
 def _plates(row: np.ndarray, u: float, w: float) -> tuple[float, float]:
     """Height (downwards) of the superior and of the inferior surface of a body."""
     top = 1.0 - min(_radius(u + 0.1 * row[12], w, row[12], row[14]), 1.0) ** 2
@@ -49,7 +49,7 @@ def _plates(row: np.ndarray, u: float, w: float) -> tuple[float, float]:
     return -row[13] + tilt + row[16] * top, row[13] - tilt - row[17] * bottom
 
 
-@_jit.njit
+@jit.njit
 def stamp_body(
     row: np.ndarray,
     place: tuple[np.ndarray, float],
@@ -108,7 +108,7 @@ def stamp_body(
                     tissue[i, j, k] = _TISSUE_VEIN
 
 
-@_jit.njit
+@jit.njit
 def stamp_disc(
     rows: tuple[np.ndarray, np.ndarray, np.ndarray],
     place: tuple[np.ndarray, float],
@@ -163,7 +163,7 @@ def stamp_disc(
                 _fill_disc(disc, (f, rho, u, w), (over, under, thickness), (i, j, k), (label, owner, tissue))
 
 
-@_jit.njit
+@jit.njit
 def _swell(disc: np.ndarray, f: float, back: float, w: float) -> float:
     """How far (mm) a disc bulges, and where herniated pushes to the back, at the share f of its height."""
     arch = 4.0 * f * (1 - f)
@@ -173,7 +173,7 @@ def _swell(disc: np.ndarray, f: float, back: float, w: float) -> float:
     return float(bulge)
 
 
-@_jit.njit
+@jit.njit
 def _fill_disc(
     disc: np.ndarray,
     place: tuple[float, float, float, float],

@@ -81,7 +81,7 @@ def _chain(variants: Variants) -> list[tuple[int, float]]:
     return list(zip(ids, levels)) + [(SACRUM_INSTANCE, 26.0 + k) for k in range(5)]
 
 
-def _disc_height(name: str, height: float, last: bool, variants: Variants) -> float:
+def _disc_height(name: str, height: float, variants: Variants, *, last: bool) -> float:
     """Height of the disc below a vertebra after what the variants do to it."""
     if name in variants.fused:
         return 1.5
@@ -128,7 +128,7 @@ def lay_out(variants: Variants, names: dict[int, str], rng: np.random.Generator)
             wedge -= rng.uniform(0.05, 0.2)
         canal = np.array([_size("canal_depth", level), _size("canal_width", level)]) * 0.5 * variants.scale
         disc = _size("disc", level) * person[1] * np.exp(rng.normal(0.0, 0.08))
-        disc = _disc_height(name, disc, last, variants) if number != SACRUM_INSTANCE else disc
+        disc = _disc_height(name, disc, variants, last=last) if number != SACRUM_INSTANCE else disc
         frame = _frame(theta[k], lateral[k], -0.6 * lateral[k])
         if spine:
             middle = (spine[-1].frame[1] + frame[1]) / 2.0

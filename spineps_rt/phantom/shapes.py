@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from spineps_rt.kernels import _jit
+from spineps_rt.kernels import jit
 
 
-@_jit.njit
+@jit.njit
 def stamp_segments(
     segments: np.ndarray,
     grid: np.ndarray,
@@ -52,7 +52,7 @@ def stamp_segments(
                         depth[1, i, j, k] = d
 
 
-@_jit.njit
+@jit.njit
 def _distance(s: np.ndarray, x: float, y: float, z: float) -> float:
     """Approximate distance (mm, negative inside) to a segment's surface of a point relative to its start."""
     along = x * s[3] + y * s[4] + z * s[5]
@@ -65,7 +65,7 @@ def _distance(s: np.ndarray, x: float, y: float, z: float) -> float:
     return float((np.sqrt(q1 * q1 + q2 * q2 + over * over) - 1.0) * small)
 
 
-@_jit.njit
+@jit.njit
 def voxel_range(
     ends: tuple[np.ndarray, np.ndarray], reach: float, grid: np.ndarray, shape: tuple[int, int, int]
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from spineps_rt import __version__
+from spineps_rt._version import __version__
 from spineps_rt.labels import structure_name
 from spineps_rt.results import Result
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from spineps_rt.kernels._threads import each
 from spineps_rt.kernels.statistics import nonzero_box
+from spineps_rt.kernels.threads import each
 from spineps_rt.labels import ENDPLATE_STRUCTURES, STRUCTURES, VERTEBRAE
 from spineps_rt.report.colours import RGB, instance_colour, structure_colour
 from spineps_rt.report.cuts import Cut, cut_along, find_centreline

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from spineps_rt.io.naming import OutputPaths
 from spineps_rt.labels import CANAL, CORD, DISC_OFFSET, LEVEL_ORDER, SACRUM_INSTANCE, VERTEBRAE
-from spineps_rt.outputs import OutputPaths
 from spineps_rt.results import Result
 
 _SHOWN = {"semantic": "tiles", "instance": "cutouts"}

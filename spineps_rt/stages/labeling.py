@@ -61,16 +61,16 @@ def name_levels(
         The masks, renumbered if a sacrum was found beside the lowest vertebra.
     """
     if options.count_from == "top":
-        return Levels(semantic, instances, False, ())
+        return Levels(semantic, instances, anatomical=False, warnings=())
     region = statistics.region_statistics(np.where(instances < DISC_OFFSET, instances, 0))
     vertebrae = [v for v in region.present if v in _NUMBERS]
     above = _above_the_sacrum(instances, region, vertebrae, affine)
     if not above:
-        return Levels(semantic, instances, False, (_COUNTED,))
+        return Levels(semantic, instances, anatomical=False, warnings=(_COUNTED,))
     shift = _LAST - _NUMBERS.index(above[-1])
     if _NUMBERS.index(above[0]) + shift < 1:
         text = f"{len(above)} vertebrae above the sacrum are too many to name; counted from the top instead"
-        return Levels(semantic, instances, False, (text,))
+        return Levels(semantic, instances, anatomical=False, warnings=(text,))
     false = [v for v in vertebrae if v not in above]
     removed = [offset + v for v in false for offset in (0, DISC_OFFSET, ENDPLATE_OFFSET)]
     table = np.arange(max(int(instances.max()), ENDPLATE_OFFSET + _NUMBERS[-1]) + 1, dtype=np.uint16)
@@ -81,7 +81,7 @@ def name_levels(
     warnings = (f"{len(false)} false vertebrae at or below the sacrum were deleted",) if false else ()
     if removed:
         semantic = np.where(np.isin(instances, removed), np.uint8(0), semantic)
-    return Levels(semantic, relabel.look_up(instances, table), True, warnings)
+    return Levels(semantic, relabel.look_up(instances, table), anatomical=True, warnings=warnings)
 
 
 _COUNTED = (

@@ -37,7 +37,7 @@ def centroids(semantic: np.ndarray, instances: np.ndarray) -> Centroids:
 
     Args:
         semantic: uint8, 3-D, any axis order.
-        instances: uint16, same shape, as :func:`spineps_rt.stages.reconcile.reconcile` returns it.
+        instances: uint16, same shape, as :func:`spineps_rt.stages.reconcile.reconcile.reconcile` returns it.
 
     Returns:
         A point (instance, :data:`BODY`) for each vertebra with a body, and for the sacrum.

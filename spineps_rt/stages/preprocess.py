@@ -6,8 +6,9 @@ import numpy as np
 
 from spineps_rt.errors import EmptyImageError
 from spineps_rt.geometry import shifted
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.options import PreprocessOptions
-from spineps_rt.stages.bias_field import correct_bias_field
+from spineps_rt.stages.n4.bias_field import correct_bias_field
 from spineps_rt.volume import Volume, bounding_box, padded
 
 HIGHEST = 1500
@@ -99,3 +100,22 @@ def round_whole(volume: Volume) -> None:
 
 def _is_integral(volume: Volume) -> bool:
     return volume.header is not None and volume.header.get_data_dtype().kind in "iu"
+
+
+def box_within_margin(framed: Volume, resampled: Volume, margin: int) -> Box:
+    """Find in a resampled volume what lies within the margin of another.
+
+    Args:
+        framed: With a margin of ``margin`` voxels on every side.
+        resampled: The same at another spacing.
+        margin: Voxels of ``framed``; 0 keeps everything.
+
+    Returns:
+        A box in the resampled volume.
+    """
+    if not margin:
+        return tuple(slice(0, n) for n in resampled.shape)
+    ratio = np.array(framed.spacing) / resampled.spacing
+    first = np.floor(margin * ratio).astype(int)
+    stop = np.ceil((np.array(framed.shape) - 1 - margin) * ratio).astype(int) + 1
+    return tuple(slice(a, min(b, n)) for a, b, n in zip(first, stop, resampled.shape))

@@ -1,0 +1,1 @@
+"""What tells of a machine: self-test, benchmark, warm-up, a GPU's memory."""

@@ -1,0 +1,1 @@
+"""Separate the vertebrae of a semantic mask."""
