@@ -13,9 +13,9 @@ pytest.importorskip("torch")
 import torch
 from click.testing import CliRunner
 
-from spineps_rt.engine import open_engine
-from spineps_rt.engine.models import load_model
-from spineps_rt.engine.spacing import target_spacing
+from spineps_rt.backends import open_engine
+from spineps_rt.models.resolve import load_model
+from spineps_rt.models.spacing import target_spacing
 from training import losses, pack, plans, pseudo, publish, sagittal, samples, spider, stacks
 from training.folded import Tile
 from training.network import SliceUnet, neighbours
