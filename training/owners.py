@@ -93,7 +93,7 @@ def main(data: Path, work: Path, steps: int, peak: float, seed: int, threads: in
     """Train until STEPS, resuming from WORK, then keep the weights."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    pool = PhantomPool(work / "phantoms", seed, size=40)
+    pool = PhantomPool(work / "phantoms", seed, size=16)
     experts, answers = from_experts(data / "spider", work / "samples"), patients(work / "patients")
 
     def one(rng: np.random.Generator, step: int) -> Batch:

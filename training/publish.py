@@ -1,7 +1,7 @@
 """The second generation's networks as model folders: ``python -m training.publish``.
 
-The running average of the weights gets statistics of its own for its batch norms before they are folded; the
-weights are kept as float16 under ``training/checkpoints``, and the graph holds exactly those values.
+The running average of the weights, and of the batch norms' statistics, is kept as float16 under
+``training/checkpoints``, and the graph holds exactly those values.
 """
 
 from __future__ import annotations
@@ -10,44 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import torch
 from spineps_rt.export.folder import write_model
 from spineps_rt.export.onnx import to_onnx
-from torch import nn
 
 from spineps_rt.labels import SEMANTIC_CLASSES
 from training import cutouts, folders, owners, plans, stacks
 from training.folded import Tile
 from training.halves import HalfUnet, folded
 from training.network import SliceUnet
-from training.prepare import SAMPLES
 from training.release import ENGINES, INTENDED_USE, LICENCE
-from training.sagittal import ODDS, WEIGHTS
-from training.samples import Gallery
+from training.sagittal import WEIGHTS
 
 NAME, INSTANCE_NAME = "t2w_slices", "instance_halves"
 PATCH = (8, 320, 320)
 """Tile in network order R, I, P: a 300 mm field of eight slices."""
 STEP = 0.75
-ACROSS = (2.5, 6.0)
+ACROSS = (1.8, 6.0)
 """mm: scans keep their own slices in this range."""
-SETTLING = 60
-"""Stacks from which the batch norms' statistics are taken."""
-
-
-def settle(network: nn.Module, gallery: Gallery, *, voxels: int = 300_000) -> None:
-    """Take the batch norms' statistics anew, for the weights as they are now."""
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over all stacks
-    network.train()
-    with torch.inference_mode():
-        for index in range(SETTLING):
-            stack = stacks.draw(gallery, voxels, ODDS, np.random.default_rng((77, index)))
-            network(stack.image.contiguous(memory_format=torch.channels_last), stack.around)
-    network.eval()
 
 
 def manifest() -> dict[str, Any]:
@@ -120,19 +100,15 @@ def release_instance(weights: dict[str, torch.Tensor], folder: Path) -> None:
 @click.option(
     "--file", type=click.Path(path_type=Path), help="First keep the weights of this training's state."
 )
-@click.option("--samples", type=click.Path(path_type=Path), default=SAMPLES, show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
 @click.option("--engines", type=click.Path(path_type=Path), default=ENGINES, show_default=True)
 @click.option("--threads", type=int, default=2, show_default=True)
-def main(file: Path | None, samples: Path, weights: Path, engines: Path, threads: int) -> None:
+def main(file: Path | None, weights: Path, engines: Path, threads: int) -> None:
     """Write model folders in ENGINES from WEIGHTS and from what ``training.owners`` has kept."""
     torch.set_num_threads(threads)
     if file is not None:
-        network = SliceUnet(plans.CLASSES)
-        network.load_state_dict(torch.load(file, weights_only=True, map_location="cpu")["average"])
-        network = network.to(memory_format=torch.channels_last)
-        settle(network, Gallery(samples, torch.device("cpu")))
-        halves = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+        average = torch.load(file, weights_only=True, map_location="cpu")["average"]
+        halves = {k: v.half() if v.is_floating_point() else v for k, v in average.items()}
         weights.parent.mkdir(parents=True, exist_ok=True)
         torch.save(halves, weights)
     release(torch.load(weights, weights_only=True), engines / NAME)
