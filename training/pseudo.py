@@ -45,8 +45,8 @@ def pseudo(probability: np.ndarray, *, sacrum: bool = False) -> np.ndarray:
     codes[canal] = spider.CANAL
     codes[canal & ~spine] = spider.IGNORED
     codes[~sure] = spider.IGNORED
-    if not sacrum:
-        codes[best == _CLASS[L.SACRUM]] = spider.IGNORED
+    bone = best == _CLASS[L.SACRUM]
+    codes[bone & ~(one_sacrum(bone, best == _CLASS[L.DISC]) if sacrum else False)] = spider.IGNORED
     rows = np.flatnonzero(spine.any(1))
     front = np.interp(np.arange(len(best)), rows, spine[rows].argmax(1)) if len(rows) else np.zeros(len(best))
     within = (np.arange(len(best)) >= rows.min(initial=9999)) & (np.arange(len(best)) <= rows.max(initial=-1))
@@ -106,6 +106,13 @@ def highest_sacrum(disc: np.ndarray) -> float:
     """First row that may show sacrum."""
     rows = disc_rows(disc)
     return rows[0] - spider.ABOVE_SACRUM if rows else 0.0
+
+
+def one_sacrum(bone: np.ndarray, disc: np.ndarray) -> np.ndarray:
+    """Keep the largest piece of a mask (I, P) where a sacrum may lie, if it is as large as a body."""
+    found, large = pieces(bone & possible_sacrum(disc), BODY_MM2)
+    sizes = [int((found == k).sum()) for k in large]
+    return found == large[int(np.argmax(sizes))] if large else np.zeros(bone.shape, bool)
 
 
 def possible_sacrum(disc: np.ndarray) -> np.ndarray:
