@@ -42,7 +42,7 @@ def score(result: Result, picture: slices.Picture) -> dict[str, Any]:
     semantic = result.semantic.array[:, :, SLICES // 2].T
     present = np.unique(result.instances.array)
     row: dict[str, Any] = {
-        "vertebrae": int(len(result.vertebrae) - (L.SACRUM_INSTANCE in result.vertebrae)),
+        "vertebrae": len(set(result.vertebrae) - {L.VERTEBRAE[L.SACRUM_INSTANCE]}),
         "discs": int(((present > L.DISC_OFFSET) & (present < L.ENDPLATE_OFFSET)).sum()),
         "counted": [picture.vertebrae, picture.discs],
     }
