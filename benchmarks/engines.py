@@ -6,41 +6,36 @@ the GPU. The engines themselves are thrown away.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
-from spineps_rt.export.agreement import compare
-from spineps_rt.export.graph import load_graph
-from spineps_rt.export.half import to_half
-from spineps_rt.export.tensorrt import Built, build_engine
-from spineps_rt.export.tiles import phantom_tile
-from spineps_rt.export.turing import heads_as_sums
 
-from spineps_rt._version import __version__
+from benchmarks.figures import circumstances, output, save
 from spineps_rt.backends.telemetry import import_onnxruntime
 from spineps_rt.backends.tensorrt import FULL, HALF
 from spineps_rt.backends.tensorrt_library import load_library
 from spineps_rt.errors import EngineError
-from spineps_rt.kernels.threads import cores
+from spineps_rt.export.checks.agreement import compare
+from spineps_rt.export.checks.tiles import phantom_tile
+from spineps_rt.export.engines.tensorrt import Built, build_engine
+from spineps_rt.export.engines.turing import heads_as_sums
+from spineps_rt.export.graphs.graph import load_graph
+from spineps_rt.export.graphs.half import to_half
 from spineps_rt.models import embedded_models, select_variant
 from spineps_rt.models.resolve import Model, read_graph
-from spineps_rt.report.record import cpu_name
 
-RESULTS = Path(__file__).parent / "results" / "engines.json"
 TARGETS = ("sm75", "sm86", "sm89", "sm120")
 
 
 @click.command()
 @click.option("--repeats", default=3, show_default=True, help="Builds of each engine.")
-@click.option("--output", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+@output("engines")
 def main(repeats: int, output: Path) -> None:
     """Build every engine several times; print and keep its seconds, megabytes and layers."""
+    document = circumstances("engines", "tensorrt-rtx")
     rows = []
     for model in embedded_models():
         for precision in (HALF, FULL):
@@ -58,15 +53,7 @@ def main(repeats: int, output: Path) -> None:
                 if rows[-1].get("rewritten"):
                     rows[-1]["rewritten_agrees"] = rewritten_agrees(model, graph)
                 click.echo(f"{model.name:<14}{target:<7}{precision:<6}{told(rows[-1])}")
-    document = {
-        "benchmark": "engines",
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": {"cpu": cpu_name(), "cores": cores()},
-        "versions": {"spineps_rt": __version__, "tensorrt-rtx": metadata.version("tensorrt-rtx")},
-        "engines": rows,
-    }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    save({**document, "engines": rows}, output)
 
 
 def graph_of(model: Model, precision: str) -> bytes:

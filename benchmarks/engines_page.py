@@ -1,73 +1,63 @@
-"""The page's section on engines that are built without a GPU."""
+"""The page on engines that are built without a GPU."""
 
 from __future__ import annotations
 
 from statistics import median
 from typing import Any
 
+from benchmarks.page import bullets, sheet, table
 
-def section(document: dict[str, Any]) -> str:
-    """Write the section from its figures.
 
-    Args:
-        document: Content of ``results/engines.json``.
-
-    Returns:
-        Markdown.
-    """
-    machine, versions = document["machine"], document["versions"]
+def page(document: dict[str, Any]) -> str:
+    """Write the page from results/engines.json."""
     built = [row for row in document["engines"] if "refused" not in row]
-    lines = [
-        "## Engines of TensorRT-RTX, built without a GPU",
-        "",
-        f"{document['date']}. Machine: {machine['cpu']}, {machine['cores']} cores, no GPU. Software: "
-        f"TensorRT-RTX {versions['tensorrt-rtx']}, spineps-rt {versions['spineps_rt']}. Medians of "
-        f"{len(built[0]['seconds'])} builds. Activations are memory that the engine will take on the GPU; "
-        "layers are those after fusion, in brackets how many of them answer in float16.",
-        "",
-        "| model | GPU | precision | seconds | engine | ONNX | activations | layers |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
-        *map(_row, built),
-        "",
-        "### What is not there",
-        "",
-        *_losses(document["engines"]),
-        "- None of these engines has run: that takes the GPU. Their speed and their answers are not known.",
-        "",
-    ]
-    return "\n".join(lines)
+    return sheet(
+        "# Engines of TensorRT-RTX, built without a GPU",
+        document,
+        f"Medians of {len(built[0]['seconds'])} builds. Activations are memory that the engine will take on "
+        "the GPU; layers are those after fusion, in brackets how many of them answer in float16.",
+        table(
+            ["model", "GPU", "precision", "seconds", "engine", "ONNX", "activations", "layers"],
+            map(_row, built),
+            words=3,
+        ),
+        "## What is not there",
+        bullets(losses(document)),
+    )
 
 
-def _row(row: dict[str, Any]) -> str:
-    half = row["layer_dtypes"].get("Half", 0)
-    cells = [
-        row["model"],
-        row["target"],
-        row["precision"],
-        f"{median(row['seconds']):.2f}",
-        f"{row['engine_mb']:.1f} MB",
-        f"{row['graph_mb']:.1f} MB",
-        f"{row['activation_mb']:.0f} MB",
-        f"{row['layers']} ({half})",
-    ]
-    return "| " + " | ".join(cells) + " |"
-
-
-def _losses(rows: list[dict[str, Any]]) -> list[str]:
-    refused = [f"{r['model']} in {r['precision']} for {r['target']}" for r in rows if "refused" in r]
-    lines = [f"- TensorRT-RTX refuses: {', '.join(refused)}."] if refused else []
-    if agreeing := [row["rewritten_agrees"]["same_class"] for row in rows if row.get("rewritten")]:
-        where = ", ".join(sorted({row["target"] for row in rows if row.get("rewritten")}))
+def losses(document: dict[str, Any]) -> list[str]:
+    """Say what is refused, what is rewritten, and what is not known."""
+    rows, lines = document["engines"], []
+    if refused := [f"{r['model']} in {r['precision']} for {r['target']}" for r in rows if "refused" in r]:
+        lines.append(f"it refuses: {', '.join(refused)}.")
+    if rewritten := [row for row in rows if row.get("rewritten")]:
+        where = ", ".join(sorted({row["target"] for row in rewritten}))
+        least = min(row["rewritten_agrees"]["same_class"] for row in rewritten)
         lines.append(
-            f"- For {where} the head in float32 is written as products and a sum. On a phantom it "
-            f"answers, on the CPU, the same class in {min(agreeing):.4%} of the voxels or more."
+            f"for {where} the head in float32 is written as products and a sum. On a phantom it answers, on "
+            f"the CPU, the same class in {least:.4%} of the voxels or more."
         )
-    growth = {r["engine_mb"] / r["graph_mb"]: r for r in rows if "refused" not in r}
-    times = max(growth)
-    if times > 1:
+    growth = {row["engine_mb"] / row["graph_mb"]: row for row in rows if "refused" not in row}
+    if (times := max(growth)) > 1:
         worst = growth[times]
         lines.append(
-            f"- Engines are larger than their graphs: {worst['model']} in {worst['precision']} for "
+            f"engines are larger than their graphs: {worst['model']} in {worst['precision']} for "
             f"{worst['target']} {times:.1f} times."
         )
-    return lines
+    return [
+        *lines,
+        "none of these engines has run, because that takes the GPU; their speed and answers are not known.",
+    ]
+
+
+def _row(row: dict[str, Any]) -> list[str]:
+    return [
+        *(row["model"], row["target"], row["precision"]),
+        f"{median(row['seconds']):.2f}",
+        *(f"{row[key]:.{digits}f} MB" for key, digits in _MEGABYTES.items()),
+        f"{row['layers']} ({row['layer_dtypes'].get('Half', 0)})",
+    ]
+
+
+_MEGABYTES = {"engine_mb": 1, "graph_mb": 1, "activation_mb": 0}

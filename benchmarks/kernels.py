@@ -13,28 +13,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.figures import RESULTS, circumstances, save
+
 if TYPE_CHECKING:
     from benchmarks.kernel_contests import Contest
 
-RESULTS = Path(__file__).parent / "results" / "kernels.json"
-PACKAGES = ("numpy", "numba", "connected-components-3d", "fastremap", "fill-voids", "scipy", "scikit-image")
+PACKAGES = ("connected-components-3d", "fastremap", "fill-voids", "scipy", "scikit-image", "TPTBox")
 TURNS = {0.2: 6, 3.0: 3}
 """Seconds -> runs of whoever takes less; who takes more than all of them runs once."""
-
-
-def cpu_name() -> str:
-    """Name of the processor, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def maps() -> dict[str, np.ndarray]:
@@ -110,6 +102,7 @@ def main() -> None:
         found = [measure(name, labels) for name, labels in list(maps().items())[: int(words[1])]]
         print(json.dumps(found))
         return
+    begun = circumstances("kernels", *PACKAGES)
     texts = [Path(word).read_text(encoding="utf-8") for word in words]
     if not texts:
         with tempfile.TemporaryDirectory() as cache:
@@ -119,15 +112,12 @@ def main() -> None:
                 texts.append(subprocess.run(command, env=settings, check=True, stdout=-1, text=True).stdout)
     cold, one, two = (json.loads(text.splitlines()[-1]) for text in texts)
     document = {
-        "benchmark": "kernels",
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0))},
-        "versions": {package: version(package) for package in (*PACKAGES, "TPTBox")},
+        **begun,
         "runs": {"1": one, "2": two},
         "cold": {job["job"]: job["first"] for job in cold[0]["jobs"]},
         "warm": {job["job"]: job["first"] for job in two[0]["jobs"]},
     }
-    RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    save(document, RESULTS / "kernels.json")
 
 
 if __name__ == "__main__":

@@ -9,30 +9,26 @@ a patch of what it finds.
 
 from __future__ import annotations
 
-import json
-import os
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import click
 import numpy as np
 
-from spineps_rt._version import __version__
+from benchmarks.figures import RESULTS as FOLDER
+from benchmarks.figures import circumstances, save
+from benchmarks.figures import load as read
 from spineps_rt.errors import NoSpineError
+from spineps_rt.inference.predictors import SemanticPredictor
 from spineps_rt.inference.tiling import plan_tiles
-from spineps_rt.kernels.threads import cores
 from spineps_rt.options import Options, SemanticOptions
 from spineps_rt.phantom import PhantomOptions, Variants, make_phantom
 from spineps_rt.pipeline import Pipeline
-from spineps_rt.report.record import cpu_name
 from spineps_rt.stages.semantic_cleaning import clean
 from spineps_rt.volume import Volume, bounding_box, resample_to, rescale
 from training.evaluate import load
 
-RESULTS = Path(__file__).parent / "results" / "localiser.json"
+RESULTS = FOLDER / "localiser.json"
 REAL = {
     "VB2-02": "real/VB2-02_T2w",
     "VB2-09": "real/VB2-09_T2w",
@@ -87,13 +83,14 @@ def measure(pipeline: Pipeline, scan: Volume, truth: Volume | None) -> dict[str,
     }
 
 
-def _timed(network: Any, image: np.ndarray, *, localize: bool) -> tuple[np.ndarray, dict[str, Any]]:
-    start = perf_counter()
+def _timed(
+    network: SemanticPredictor, image: np.ndarray, *, localize: bool
+) -> tuple[np.ndarray, dict[str, Any]]:
     answer, ran = network.classify(image, SemanticOptions(localize=localize))
-    return answer, {"tiles": ran.samples, "seconds": round(perf_counter() - start, 2)}
+    return answer, {"tiles": ran.samples, "seconds": round(ran.seconds, 2)}
 
 
-def _coarse(network: Any, image: Volume, spine: np.ndarray) -> dict[str, Any]:
+def _coarse(network: SemanticPredictor, image: Volume, spine: np.ndarray) -> dict[str, Any]:
     spacing = tuple(mm * (1 if axis == "R" else 2) for axis, mm in zip(image.orientation, image.spacing))
     small = rescale(image, spacing, labels=False)
     answer, ran = network.classify(small.array, SemanticOptions(localize=False))
@@ -124,7 +121,7 @@ def _coarse(network: Any, image: Volume, spine: np.ndarray) -> dict[str, Any]:
 @click.option("--data", type=click.Path(path_type=Path), required=True)
 def main(cases: tuple[str, ...], data: Path) -> None:
     """Measure cases and add them to the results."""
-    document = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"cases": {}}
+    document = {"cases": {}} | read(RESULTS) | circumstances("localiser")
     with Pipeline(options=Options(any_plane=True)) as pipeline:
         for name in cases or (*REAL, *PHANTOMS):
             if name in REAL:
@@ -138,14 +135,7 @@ def main(cases: tuple[str, ...], data: Path) -> None:
                 **measure(pipeline, scan, truth),
             }
             click.echo(f"{name}: {document['cases'][name]}")
-            document |= {
-                "benchmark": "localiser",
-                "date": datetime.now(timezone.utc).date().isoformat(),
-                "machine": {"cpu": cpu_name(), "cores": cores(), "load": round(os.getloadavg()[0], 1)},
-                "versions": {"spineps_rt": __version__, "openvino": metadata.version("openvino")},
-                "provider": pipeline.provider,
-            }
-            RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            save(document | {"provider": pipeline.provider}, RESULTS)
 
 
 if __name__ == "__main__":

@@ -8,31 +8,24 @@ The competitors are in the extra ``[bench]``.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import time
 import tracemalloc
 from collections.abc import Callable
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from benchmarks.figures import circumstances, load, output, save
+from benchmarks.n4_page import ALIKE
 from benchmarks.n4_rivals import ants_field, itk_field
 from spineps_rt.io import nifti
-from spineps_rt.kernels.threads import cores
 from spineps_rt.phantom import FAT_SAT, T1W, T2W, PhantomOptions, make_phantom
 from spineps_rt.stages.n4.bias_field import correct_bias_field, mask_box, n4_bias_field
 from spineps_rt.stages.preprocess import normalise
 from spineps_rt.volume import Volume, bounding_box, crop
 
-RESULTS = Path(__file__).parent / "results" / "n4.json"
-TOLERANCE = 1e-3
-"""Root mean square difference of the log fields up to which they count as the same."""
 PHANTOMS = {
     "whole spine T2w": (
         PhantomOptions(levels=("C2", "L5"), spacing=(0.75, 0.75, 1.65), fov_mm=(179.25, 723.75, 112.2)),
@@ -52,7 +45,7 @@ PHANTOMS = {
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--timed/--untimed", default=True, help="Compare fields and times, or fields only.")
 @click.option("--itk/--no-itk", default=True, help="Run SimpleITK as well.")
-@click.option("--output", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+@output("n4")
 def main(**chosen: Any) -> None:
     """Compare bias fields and the time that they take."""
     cases = [(path.name, average(nifti.read_nifti(path), chosen["average"])) for path in chosen["scans"]]
@@ -61,16 +54,13 @@ def main(**chosen: Any) -> None:
         cases.append((f"phantom, {name}", make_phantom(options, seed=11, contrast=contrast).image))
     if chosen["turn"] is not None:
         cases = [(f"{name}, turned", turned(volume, chosen["turn"])) for name, volume in cases]
-    output: Path = chosen["output"]
     for name, volume in cases:
         rivals = {"antspyx": ants_field} | ({"SimpleITK": itk_field} if chosen["itk"] else {})
         figures = measure(volume, rivals, chosen["repeats"], timed=chosen["timed"])
         click.echo(f"{name}: {figures}")
-        document = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {"cases": {}}
-        document |= {"benchmark": "n4", **circumstances()}
+        document = {"cases": {}} | load(chosen["output"]) | circumstances("n4", "antspyx", "SimpleITK")
         document["cases"][name] = figures
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        save(document, chosen["output"])
 
 
 def average(volume: Volume, count: int) -> Volume:
@@ -117,7 +107,7 @@ def measure(
         correct_bias_field(copy, affine=cropped.affine)
         seconds["spineps-rt"].append(time.perf_counter() - begin)
     answers = {name: _compare(cropped.array[box], ours[box], field[box]) for name, field in fields.items()}
-    if answers["antspyx"]["rms"] > TOLERANCE:
+    if answers["antspyx"]["rms"] > ALIKE:
         click.echo(f"the field differs from ANTs' by {answers['antspyx']['rms']:.2g}; no time is reported")
         timed = False
     return {
@@ -151,22 +141,6 @@ def _memory(volume: Volume) -> float:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak / 1e6
-
-
-def circumstances() -> dict[str, Any]:
-    """Date, machine and versions."""
-    return {
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": {
-            "cores": cores(),
-            "system": platform.platform(),
-            "load_now": round(os.getloadavg()[0], 2),
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("spineps-rt", "numpy", "numba", "antspyx", "SimpleITK")},
-        },
-    }
 
 
 if __name__ == "__main__":

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,22 +22,20 @@ import onnx
 import openvino
 import openvino.opset13 as operators
 import torch
-from spineps_rt.export.agreement import compare
-from spineps_rt.export.networks import InstanceUnet, build_semantic
-from spineps_rt.export.onnx import LabelsToClasses
-from spineps_rt.export.tiles import phantom_tile
 
-from benchmarks.run_latency import RESULTS
+from benchmarks.figures import RESULTS, circumstances, load, save
 from spineps_rt.backends import Engine, open_engine
+from spineps_rt.export.checkpoints.instance_unet import InstanceUnet, LabelsToClasses
+from spineps_rt.export.checkpoints.plans import build_semantic
+from spineps_rt.export.checks.agreement import compare
+from spineps_rt.export.checks.tiles import phantom_tile
 from spineps_rt.inference.instance import InstanceNetwork
 from spineps_rt.inference.predictors import Predictors
 from spineps_rt.inference.semantic import SemanticNetwork
-from spineps_rt.kernels.threads import cores
-from spineps_rt.models import InstanceModel, Model, load_model, resolve_models
+from spineps_rt.models import InstanceModel, Model, load_model
 from spineps_rt.models.resolve import read_graph
 from spineps_rt.options import Options
 from spineps_rt.pipeline import Pipeline
-from spineps_rt.report.record import cpu_name
 from training import folders, plans
 
 OUTPUT = RESULTS / "networks.json"
@@ -52,18 +49,15 @@ Ways = dict[str, Callable[[np.ndarray], np.ndarray]]
 @click.option("--turns", default=5, show_default=True, help="Of every way of running a network.")
 def main(scans: tuple[Path, ...], agreement: bool, turns: int) -> None:
     """Write results/networks.json, or its part about agreement."""
-    document = json.loads(OUTPUT.read_text(encoding="utf-8")) if OUTPUT.exists() else {}
+    document = load(OUTPUT)
     if agreement:
         document["agreement"] = [one for scan in scans for one in agreements(scan)]
     else:
         document |= {
-            "benchmark": "networks",
-            "date": datetime.now(timezone.utc).date().isoformat(),
-            "machine": {"cpu": cpu_name(), "cores": cores()},
-            "versions": {name: metadata.version(name) for name in ("openvino", "torch", "numpy")},
+            **circumstances("networks", "torch"),
             "networks": [timed(load_model(name), turns) for name in MODELS],
         }
-    OUTPUT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    save(document, OUTPUT)
 
 
 def timed(model: Model, turns: int) -> dict[str, Any]:
@@ -126,7 +120,7 @@ def _product(precision: str) -> Callable[[np.ndarray], np.ndarray]:
     """A large matrix product, the nearest thing to the processor's peak."""
     matrix = np.random.default_rng(0).random((SIDE, SIDE), np.float32)
     given = operators.parameter([SIDE, SIDE], np.float32)
-    product = operators.matmul(given, operators.constant(matrix), False, False)
+    product = operators.matmul(given, operators.constant(matrix), transpose_a=False, transpose_b=False)
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
     request = (
         openvino.Core()
@@ -159,19 +153,17 @@ def _pytorch(model: Model, *, bf16: bool) -> Callable[[np.ndarray], np.ndarray]:
 
 def agreements(scan: Path) -> list[dict[str, Any]]:
     """Compare bfloat16 with float32 on what the networks see of a scan."""
-    models = resolve_models()
-    with (
-        open_engine(models.semantic, device="openvino") as semantic,
-        open_engine(models.instance, device="openvino") as instance,
-    ):
-        seen = {engine.model.name: _recorded(engine) for engine in (semantic, instance)}
-        networks = Predictors(SemanticNetwork(semantic), InstanceNetwork(instance))
+    with ExitStack() as stack:
+        asked = [
+            _Recorded(stack.enter_context(open_engine(load_model(n), device="openvino"))) for n in MODELS
+        ]
+        networks = Predictors(SemanticNetwork(asked[0]), InstanceNetwork(asked[1]))  # type: ignore[arg-type]
         Pipeline(options=Options(any_plane=True), predictors=networks).run(scan)
     lines = []
-    for name, samples in seen.items():
+    for name, recorded in zip(MODELS, asked):
         with open_engine(load_model(name), device="openvino-bf16") as engine:
-            answers = np.concatenate([engine.infer(sample) for sample, _ in samples])
-        found = compare(answers, np.concatenate([answer for _, answer in samples]))
+            answers = np.concatenate([engine.infer(sample) for sample, _ in recorded.samples])
+        found = compare(answers, np.concatenate([answer for _, answer in recorded.samples]))
         lines.append(
             {
                 "scan": scan.name,
@@ -185,18 +177,20 @@ def agreements(scan: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _recorded(engine: Engine) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Keep what an engine is asked and answers, a sample at a time."""
-    samples: list[tuple[np.ndarray, np.ndarray]] = []
-    run = engine._infer_some
+class _Recorded:
+    """An engine that keeps what it is asked and answers, a batch at a time."""
 
-    def record(batch: np.ndarray, how: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        answer = run(batch, how)
-        samples.append((batch.copy(), answer.copy()))
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.samples: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def borrow(self, batch: np.ndarray) -> np.ndarray:
+        answer = self._engine.borrow(batch)
+        self.samples.append((batch.copy(), answer.copy()))
         return answer
-
-    engine._infer_some = record  # type: ignore[method-assign]
-    return samples
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.process import spent
+from benchmarks.figures import cost
 from spineps_rt.io.naming import output_paths
 from spineps_rt.options import AS_SPINEPS, DEVICES, EngineOptions, Options, PreprocessOptions
 from spineps_rt.pipeline import Pipeline
@@ -36,10 +36,10 @@ def main(scan: Path, out: Path, *, as_spineps: bool, bias_field: bool, device: s
     paths = output_paths(scan, out)
     with Pipeline(options=options) as pipeline:
         write_outputs(pipeline.run(scan), paths)
-    cost = spent()
+    spent = cost()
     shutil.copy(paths.semantic, out / "spine.nii.gz")
     shutil.copy(paths.instances, out / "vert.nii.gz")
-    (out / "cost.json").write_text(json.dumps(cost))
+    (out / "cost.json").write_text(json.dumps(spent))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from spineps_rt.export.networks import InstanceUnet, build_semantic
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.prediction_page import page
 from spineps_rt.diagnostics.gpu_memory import seen_shape
+from spineps_rt.export.checkpoints.instance_unet import InstanceUnet
+from spineps_rt.export.checkpoints.plans import build_semantic
 from spineps_rt.inference.tiling import plan_tiles
 from spineps_rt.models import default_models
 from spineps_rt.options import Options

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.page import table
+
 
 @dataclass(frozen=True)
 class Device:
-    """Published peaks of a GPU, dense."""
+    """Peaks of a GPU as its maker states them, dense."""
 
     name: str
-    tflops: float
-    """Tensor cores, float16."""
-    gb_per_second: float
     source: str
+    tflops: float = 0.0
+    """Tensor cores, float16; 0 where no document of the maker's is at hand."""
+    gb_per_second: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -32,35 +34,25 @@ class Published:
     """Latency of the smallest sample, where the log tells it."""
 
 
+_QUOTED = (
+    "NVIDIA's datasheet `{}`, as NVIDIA quotes it in [TensorRT-LLM](https://github.com/NVIDIA/TensorRT-LLM/blob/"
+    "16d2467ea8e3b45d7d9555010c2ad018d006d5c1/tensorrt_llm/auto_parallel/cluster_info.py)"
+)
+_NONE = "no manufacturer's document at hand"
+_ORIN = (
+    "[NVIDIA's notes on the accelerator](https://github.com/NVIDIA/Deep-Learning-Accelerator-SW/blob/"
+    "1da860ccb9b93f31a15a0325ff78b3938eccd5f9/README.md): 171 TOPS of the GPU in sparse int8; no document of "
+    "the bandwidth at hand"
+)
 DEVICES = (
-    Device("T4", 65.1, 320, "[hmc-tech.com](https://hmc-tech.com/gpu/nvidia-a16-vs-nvidia-t4)"),
-    Device(
-        "L4",
-        121,
-        300,
-        "[grokipedia.com](https://grokipedia.com/page/NVIDIA_L4_vs_L40S): 242 TFLOP/s with sparsity, halved",
-    ),
-    Device(
-        "RTX A4000",
-        76.7,
-        448,
-        "NVIDIA's data sheet as quoted by [ecer.com](https://www.ecer.com/corp/details-uuuedqa-p1bsb03-pci-"
-        "express-3-0-x16-nvidia-rtx-a4000-16g-graphics-card-for-professional-video-editing.html): "
-        "153.4 TFLOP/s with sparsity, halved",
-    ),
-    Device(
-        "RTX 4090",
-        165.2,
-        1008,
-        "[waredb.com](https://waredb.com/processor/nvidia-geforce-rtx-4090), sums in float32",
-    ),
-    Device(
-        "Jetson AGX Orin",
-        42.5,
-        204.8,
-        "NVIDIA's technical brief as quoted by [mzph.cn](http://mzph.cn/web/30785.shtml): 170 TOPS in sparse "
-        "int8, a quarter of it; no source found for the bandwidth, which is that of 256 bits of LPDDR5-6400",
-    ),
+    Device("L4", _QUOTED.format("l4-datasheet-2595652"), 120, 300),
+    Device("A10", _QUOTED.format("nvidia-a10-datasheet"), 125, 600),
+    Device("A30", _QUOTED.format("a30-datasheet"), 165, 933),
+    Device("A100 PCIe 80 GB", _QUOTED.format("nvidia-a100-datasheet-us-nvidia-1758950-r4-web"), 312, 1935),
+    Device("T4", _NONE),
+    Device("RTX A4000", _NONE),
+    Device("RTX 4090", _NONE),
+    Device("Jetson AGX Orin", _ORIN),
 )
 _LOGS = "https://github.com/mlcommons/inference_results_v{}/tree/main/closed/NVIDIA/results"
 MLPERF = (
@@ -72,17 +64,16 @@ MLPERF = (
     ),
     Published(
         "L4",
-        242.5,
+        242,
         1e3 / 928.731041,
         f"[v3.0]({_LOGS.format('3.0')}/L4x1_TRT/3d-unet-99/Offline), single stream",
         114.456364,
     ),
     Published(
         "Jetson AGX Orin",
-        85,
+        85.5,
         1e3 / 1963.06391,
         f"[v3.1]({_LOGS.format('3.1')}/Orin_TRT/3d-unet-99.9/SingleStream), single stream",
-        261.603389,
     ),
 )
 WINDOWS = (4, 9)
@@ -96,8 +87,6 @@ operations and the bytes that it moves. Measure with `spineps-rt bench` before y
 
 ## What a scan asks for
 
-| model | network | runs | GFLOP a run | TFLOP | GB moved | launches |
-| --- | --- | ---: | ---: | ---: | ---: | ---: |
 """
 _HOW = """
 ## How
@@ -120,17 +109,16 @@ _CHECK = """\
 ## The check on utilisation
 
 MLPerf Inference's 3D-UNet (KiTS19) has the same stages and features, in windows of 128 x 128 x 128:
-{window:,.0f} GFLOP each by the same count. Published results, closed division, NVIDIA, int8:
+{window:,.0f} GFLOP each by the same count. Published results, closed division, NVIDIA, int8; the peaks are of
+the sources below, the Orin's half of its sparse one:
 
-| GPU | samples a second | int8 TOPS, dense | samples per TOPS, A100 = 1 | log |
-| --- | ---: | ---: | ---: | --- |
 {rows}
 
-Scaling by peaks takes for granted that the fourth column is the same everywhere. The share of the peak needs
+Scaling by peaks takes for granted that the last column is the same everywhere. The share of the peak needs
 the windows of a sample, which the logs do not tell. The L4's fastest sample took {fastest:.0f} ms; were that
 {few} windows, the L4 would have reached {low:.0%} of its peak, were it {many}, {high:.0%}. These two are
-taken below, for float16, too, where a lower peak is easier to reach. No KiTS19 result was found for the T4,
-the RTX A4000 and the RTX 4090.
+taken below, for float16, too, where a lower peak is easier to reach. No KiTS19 result was found for the other
+GPUs.
 
 ## Prediction: seconds of a scan's networks
 
@@ -159,28 +147,27 @@ def page(
     """
     low, high = (_utilisation(MLPERF[1], count, window) for count in WINDOWS)
     titles = [f"{one['model']}, {one['network']}" for one in networks]
-    rows = [_row(d.name, *(_range(one, d, (high, low), predict) for one in networks)) for d in DEVICES]
-    peaks = [_row(d.name, f"{d.tflops:g}", f"{d.gb_per_second:g}", d.source) for d in DEVICES]
-    parts = [
-        _HEAD + "\n".join(map(_asked, networks)),
-        _HOW.format(**assumed) + _check(window, low, high) + _row("GPU", *titles),
-        "| --- |" + " ---: |" * len(networks),
-        *rows,
-        "\n## Peaks\n\n| GPU | float16 TFLOP/s, dense | GB/s | source |\n| --- | ---: | ---: | --- |",
-        *peaks,
+    known = [device for device in DEVICES if device.tflops]
+    rows = [[d.name, *(_range(one, d, (high, low), predict) for one in networks)] for d in known]
+    peaks = [
+        [d.name, d.source, *((f"{d.tflops:g}", f"{d.gb_per_second:g}") if d in known else ("", ""))]
+        for d in DEVICES
     ]
-    return "\n".join(parts) + "\n"
+    asked = ["model", "network", "runs", "GFLOP a run", "TFLOP", "GB moved", "launches"]
+    parts = [
+        _HEAD + "\n".join(table(asked, map(_asked, networks), words=2)),
+        _HOW.format(**assumed) + _check(window, low, high) + "\n".join(table(["GPU", *titles], rows)),
+        "## Peaks\n\nOnly what the maker states is taken; without it there is no prediction above.\n",
+        "\n".join(table(["GPU", "source", "float16 TFLOP/s, dense", "GB/s"], peaks, words=2)),
+    ]
+    return f"{parts[0]}\n{parts[1]}\n\n{parts[2]}\n{parts[3]}\n"
 
 
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _asked(one: dict[str, Any]) -> str:
+def _asked(one: dict[str, Any]) -> list[str]:
     flops, moved = (sum(getattr(launch, key) for launch in one["launches"]) for key in ("flops", "bytes"))
     runs = one["runs"]
     told = (str(runs), f"{flops / 1e9:.1f}", f"{flops * runs / 1e12:.2f}", f"{moved * runs / 1e9:.1f}")
-    return _row(one["model"], one["network"], *told, f"{len(one['launches']) * runs:,}")
+    return [one["model"], one["network"], *told, f"{len(one['launches']) * runs:,}"]
 
 
 def _range(
@@ -199,14 +186,15 @@ def _utilisation(result: Published, windows: int, window: int) -> float:
 def _check(window: int, low: float, high: float) -> str:
     first = MLPERF[0].per_second / MLPERF[0].tops
     rows = [
-        _row(
+        [
             one.device,
+            one.source,
             f"{one.per_second:.2f}",
             f"{one.tops:g}",
             f"{one.per_second / one.tops / first:.2f}",
-            one.source,
-        )
+        ]
         for one in MLPERF
     ]
+    head = ["GPU", "log", "samples a second", "int8 TOPS, dense", "samples per TOPS, A100 = 1"]
     told = {"few": WINDOWS[0], "many": WINDOWS[1], "fastest": MLPERF[1].smallest_ms, "low": low, "high": high}
-    return _CHECK.format(window=window / 1e9, rows="\n".join(rows), **told)
+    return _CHECK.format(window=window / 1e9, rows="\n".join(table(head, rows, words=2)), **told)

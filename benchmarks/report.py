@@ -1,179 +1,171 @@
-"""The benchmark page from its figures: ``python -m benchmarks.report``."""
+"""The pages of benchmarks/ from their figures: ``python -m benchmarks.report``."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks import (
     engines_page,
+    gpu_calls_page,
     kernels_page,
+    latency_page,
     localiser_page,
     n4_page,
     networks_page,
-    parity_page,
-    preprocess_page,
     stages_page,
     throughput_page,
     variants_page,
     versus_page,
 )
+from benchmarks.figures import RESULTS, load
+from benchmarks.page import circumstances, table
 
 HERE = Path(__file__).parent
-PAGE = HERE / "README.md"
+Documents = dict[str, list[dict[str, Any]]]
+PAGES: dict[str, tuple[str, str, Callable[..., str]]] = {
+    "run_latency": ("latency", "seconds and memory of `spineps-rt run`, stage by stage", latency_page.page),
+    "versus_scan": ("spineps", "whole scans against SPINEPS with the same weights", versus_page.page),
+    "stages": ("stages", "everything but the networks against SPINEPS", stages_page.page),
+    "throughput": ("throughput", "several scans in one call", throughput_page.page),
+    "networks": ("networks", "the networks on a CPU, engine by engine; bfloat16", networks_page.page),
+    "localiser": ("localiser", "tiles that need not run", localiser_page.page),
+    "n4": ("n4", "bias field correction against ANTs and SimpleITK", n4_page.page),
+    "kernels": ("kernels", "kernels against the libraries of the field", kernels_page.page),
+    "variants": ("variants", "fp16, int8, bfloat16 and batches against float32", variants_page.page),
+    "engines": ("engines", "engines of TensorRT-RTX, built without a GPU", engines_page.page),
+    "gpu_calls": ("gpu", "what a scan asks of a GPU, counted without one", gpu_calls_page.page),
+}
+"""Benchmark -> file in pages/, what it is about, and what writes it."""
 
-_INTRODUCTION = """# Benchmarks
 
-This page is made from `results/*.json` by `python -m benchmarks.report`; no figure is typed by hand.
-"""
-_EMPTY = (
-    "Nothing has been measured yet: `python -m benchmarks.run_latency SCAN...`, then make this page again.\n"
+def read(results: Path = RESULTS) -> Documents:
+    """Read every file of figures, by its benchmark."""
+    found: Documents = {}
+    for path in sorted(results.glob("*.json")):
+        document = load(path)
+        found.setdefault(document["benchmark"], []).append(document)
+    return found
+
+
+def pages(documents: Documents) -> dict[str, str]:
+    """Write the page of every benchmark that was measured.
+
+    Args:
+        documents: From :func:`read`.
+
+    Returns:
+        Path in benchmarks/ -> Markdown.
+    """
+    found = {name: PAGES[name] for name in PAGES if name in documents}
+    written = {f"pages/{file}.md": write(*documents[name]) for name, (file, _, write) in found.items()}
+    return {"README.md": _front(documents), **written}
+
+
+def _front(documents: Documents) -> str:
+    latency, *_ = documents["run_latency"]
+    lines = [
+        "# Benchmarks",
+        "",
+        "`python -m benchmarks.report` makes this page and those in `pages/` from `results/*.json`; no "
+        "figure is typed by hand. That the answers are SPINEPS's is proved elsewhere: "
+        "[docs/parity.md](../docs/parity.md). No GPU was measured; [docs/latency.md](../docs/latency.md) "
+        "says what to expect.",
+        "",
+        *("## The machine", "", circumstances(latency), ""),
+        *("## A whole scan, from file to files", "", *latency_page.whole_scans(latency), ""),
+        "The embedded networks; each run is a process of its own, and its seconds hold everything from the "
+        "command to the last file. A first run compiles the kernels, unless `spineps-rt warmup` did it "
+        "before.",
+        "",
+        *("## Against SPINEPS 2.1.3", "", *_rivals(documents), ""),
+        "By turns on the same machine, SPINEPS's rules on both sides unless *defaults* is said. The same "
+        "weights give logits that differ in the last digits, and so some voxels differ; the same answers "
+        "of the networks give the same masks. By default the network is not shown the empty margin around "
+        "the scan, and other voxels differ.",
+        "",
+        *("## What is lost", "", *_losses(documents), ""),
+        *("## Pages", "", *(f"- [{what}](pages/{file}.md)" for file, what in _topics(documents)), ""),
+        *("## To repeat", "", "```sh", *_COMMANDS, "```"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _topics(documents: Documents) -> list[tuple[str, str]]:
+    return [(file, what) for name, (file, what, _) in PAGES.items() if name in documents]
+
+
+def _rivals(documents: Documents) -> list[str]:
+    """Seconds and memory of both sides: whole scans, then all that is not a network."""
+    rows = []
+    for scan in (scan for document in documents.get("versus_scan", []) for scan in document["scans"]):
+        runs, pairs = scan["runs"], {tuple(pair["between"]): pair for pair in scan["compared"]}
+        for ours, theirs in _WHOLE.items():
+            if ours in runs and theirs in runs:
+                pair = pairs[theirs, ours]["spine"]
+                seconds = runs[theirs]["seconds"], runs[ours]["seconds"]
+                memory = runs[theirs]["peak_mb"], runs[ours]["peak_mb"]
+                differ = f"{pair['differ']:,} of {pair['labelled']:,}"
+                rows.append(_rival(f"{scan['scan'].split('.')[0]}, {_NAMES[ours]}", seconds, memory, differ))
+    for document in documents.get("stages", []):
+        what = f"{document['name']}, all but the networks, N4 included"
+        rows.append(_rival(what, stages_page.totals(document), stages_page.memory(document), "0"))
+    head = [
+        "what",
+        "SPINEPS",
+        "spineps-rt",
+        "times",
+        "SPINEPS",
+        "spineps-rt",
+        "structures: voxels that differ",
+    ]
+    return table(head, rows)
+
+
+_WHOLE = {"spineps-rt": "SPINEPS", "spineps-rt, N4": "SPINEPS, N4", "spineps-rt, defaults": "SPINEPS"}
+_NAMES = {"spineps-rt": "no N4", "spineps-rt, N4": "with N4", "spineps-rt, defaults": "defaults"}
+
+
+def _rival(what: str, seconds: tuple[float, float], memory: tuple[float, float], differ: str) -> list[str]:
+    shown = [f"{seconds[0]:.1f} s", f"**{seconds[1]:.1f} s**", f"{seconds[0] / seconds[1]:.1f}"]
+    return [what, *shown, *(f"{mb:.0f} MB" for mb in memory), differ]
+
+
+def _losses(documents: Documents) -> list[str]:
+    """Gather from every page what does not flatter."""
+    lost = [f"- A whole scan: {loss}" for loss in latency_page.summary(documents["run_latency"][0])]
+    for name, (what, losses) in _LOSSES.items():
+        for document in documents.get(name, []):
+            lost += [f"- {what}: {loss}" for loss in losses(document)]
+    return lost
+
+
+_LOSSES: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
+    "throughput": ("Several scans in one call", lambda document: throughput_page.losses(document)[:2]),
+    "networks": ("bfloat16", lambda document: networks_page.verdict(document)[2:]),
+    "localiser": ("The localiser", localiser_page.losses),
+    "kernels": ("Kernels slower than a library", kernels_page.losses),
+    "engines": ("TensorRT-RTX", lambda document: engines_page.losses(document)[-1:]),
+}
+_COMMANDS = (
+    "python -m benchmarks.run_latency SCAN... --after-warmup",
+    "python -m benchmarks.versus_scan SCAN... --spineps PYTHON  # of an environment with SPINEPS 2.1.3",
+    "python -m benchmarks.stages OUT --peer-python PYTHON --real SCAN MASK MASK",
+    "python -m benchmarks.throughput SCAN...",
+    "python -m benchmarks.networks && python -m benchmarks.networks --agreement SCAN...",
+    "python -m benchmarks.localiser --data FOLDER",
+    "python -m benchmarks.n4 SCAN... && python -m benchmarks.kernels && python -m benchmarks.engines",
+    "python -m benchmarks.report",
 )
 
 
-def page(results: Path = HERE / "results") -> str:
-    """Write the page.
-
-    Args:
-        results: Folder of the figures.
-
-    Returns:
-        Markdown.
-    """
-    documents = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))]
-    sections = [_SECTIONS[document["benchmark"]](document) for document in documents]
-    return "\n".join([_INTRODUCTION, *(sections or [_EMPTY])])
-
-
-def _run_latency(document: dict[str, Any]) -> str:
-    scans = document["scans"]
-    repeats = len(scans[0]["runs"])
-    stages = list(scans[0]["runs"][0]["stages"])
-    engines = "; ".join(f"{m['kind']} `{m['name']}` on {m['provider']}" for m in document["models"])
-    lines = [
-        "## `spineps-rt run`, from the command to the last file",
-        "",
-        _circumstances(document),
-        "",
-        f"Networks: {engines}. Each run is a process of its own; medians of {repeats}, fastest and slowest "
-        "in brackets. All runs of a scan gave the same masks, voxel for voxel.",
-        "",
-        *_table(
-            ["scan", "voxels", "spacing in mm", "found", "seconds", "peak memory", "first run"],
-            [_summary(scan) for scan in scans],
-        ),
-        "",
-        "The first run compiles the kernels; later ones find them on disk. Where the seconds go (*start* is "
-        "what the stages do not hold: Python, imports, loading the models, writing, leaving):",
-        "",
-        *_table(["scan", "start", *stages], [[scan["file"], *_stages(scan, stages)] for scan in scans]),
-        "",
-        "### What is slow",
-        "",
-        *(f"- {loss}" for scan in scans for loss in _losses(scan)),
-        *_busy(document["machine"]),
-        *_help(document),
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _circumstances(document: dict[str, Any]) -> str:
-    machine, versions = document["machine"], document["versions"]
-    libraries = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "spineps_rt")
-    threads = document["engine_options"]["threads"] or "all"
-    return (
-        f"{document['date']}, spineps-rt {versions['spineps_rt']}. Machine: {machine['cpu']}, "
-        f"{machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}; "
-        f"threads: {threads}. Software: {libraries}."
-    )
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    rule = ["---", *("---:" for _ in head[1:])]
-    return ["| " + " | ".join(row) + " |" for row in (head, rule, *rows)]
-
-
-def _summary(scan: dict[str, Any]) -> list[str]:
-    walls = [run["wall_seconds"] for run in scan["runs"]]
-    found = scan["vertebrae"]
-    return [
-        scan["file"],
-        " x ".join(map(str, scan["shape"])),
-        " x ".join(f"{mm:.3g}" for mm in scan["spacing_mm"]),
-        f"{found[0]} to {found[-1]}, {len(found)} levels" if found else "nothing",
-        f"**{median(walls):.1f}** ({min(walls):.1f} to {max(walls):.1f})",
-        f"{median(run['peak_mb'] for run in scan['runs']):.0f} MB",
-        f"{scan['first_run']['wall_seconds']:.1f} s",
-    ]
-
-
-def _stages(scan: dict[str, Any], stages: list[str]) -> list[str]:
-    return [f"{_start(scan):.1f}", *(f"{_stage(scan, stage):.2f}" for stage in stages)]
-
-
-def _stage(scan: dict[str, Any], stage: str) -> float:
-    return median(run["stages"][stage] for run in scan["runs"])
-
-
-def _start(scan: dict[str, Any]) -> float:
-    return median(run["wall_seconds"] - sum(run["stages"].values()) for run in scan["runs"])
-
-
-def _losses(scan: dict[str, Any]) -> list[str]:
-    """Say in words what a reader of the table should not overlook."""
-    wall = median(run["wall_seconds"] for run in scan["runs"])
-    worst = max(scan["runs"][0]["stages"], key=lambda stage: _stage(scan, stage))
-    losses = [
-        f"{scan['file']}: the stage *{worst}* takes {_stage(scan, worst) / wall:.0%} of the time, "
-        f"starting and leaving {_start(scan) / wall:.0%}."
-    ]
-    waits = scan["first_run"]["wall_seconds"] - wall
-    if waits > 0.1 * wall:
-        losses.append(f"{scan['file']}: whoever runs it first waits {waits:.1f} s longer.")
-    if warmed := scan.get("after_warmup"):
-        more = warmed["wall_seconds"] / wall - 1
-        losses.append(f"{scan['file']}: the first run after `spineps-rt warmup` takes {more:+.0%}.")
-    return losses
-
-
-def _busy(machine: dict[str, Any]) -> list[str]:
-    """Own up to a machine that had other work."""
-    if machine["load_before"] < 0.25 * machine["cores"]:
-        return []
-    return [
-        f"- The machine was not idle: its load was {machine['load_before']} on {machine['cores']} cores "
-        "before the first run. Alone it would be faster."
-    ]
-
-
-def _help(document: dict[str, Any]) -> list[str]:
-    return [f"- `spineps-rt run --help` takes {s:.2f} s." for s in [document.get("help_seconds")] if s]
-
-
-_SECTIONS = {
-    "run_latency": _run_latency,
-    "parity": parity_page.section,
-    "stages": stages_page.section,
-    "preprocess_parity": preprocess_page.section,
-    "n4": n4_page.section,
-    "networks": networks_page.section,
-    "kernels": kernels_page.section,
-    "throughput": throughput_page.section,
-    "engines": engines_page.section,
-    "localiser": localiser_page.section,
-    "variants": variants_page.section,
-    "versus_networks": versus_page.networks,
-    "versus_scan": versus_page.scans,
-    "n4_effect": versus_page.n4_effect,
-}
-
-
 def main() -> None:
-    """Write the page beside this file."""
-    PAGE.write_text(page(), encoding="utf-8")
+    """Write the pages beside this file."""
+    for name, text in pages(read()).items():
+        path = HERE / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

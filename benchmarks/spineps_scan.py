@@ -15,7 +15,7 @@ from spineps import seg_run
 from spineps.get_models import get_actual_model
 from TPTBox import BIDS_FILE
 
-from benchmarks.process import spent
+from benchmarks.figures import cost
 
 
 def sum_in_float32(predictor: Any) -> None:
@@ -65,12 +65,12 @@ def main(
         proc_sem_n4_bias_correction=bias_field,
         ignore_compatibility_issues=True,
     )
-    cost = spent()
+    spent = cost()
     if not paths["out_vert"].exists():
         raise click.ClickException(f"SPINEPS says {code}.")
     for name in ("spine", "vert"):
         shutil.copy(paths[f"out_{name}"], out / f"{name}.nii.gz")
-    (out / "cost.json").write_text(json.dumps(cost))
+    (out / "cost.json").write_text(json.dumps(spent))
 
 
 if __name__ == "__main__":

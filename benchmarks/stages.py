@@ -9,28 +9,21 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.oracle_run import record
-from spineps_rt._version import __version__
-from spineps_rt.kernels.threads import cores
-from spineps_rt.report.record import cpu_name
+from benchmarks.figures import circumstances, output, save
+from tests.parity.oracle_run import record
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 SCANS = 4
 """Of spineps-rt in each of its processes."""
-PACKAGES = ("numpy", "numba", "nibabel", "pillow")
 
 
 @click.command()
@@ -49,7 +42,7 @@ PACKAGES = ("numpy", "numba", "nibabel", "pillow")
 )
 @click.option("--phantom", nargs=6, type=float, default=(1, 2, 24, 0.75, 0.75, 1.65), show_default=True)
 @click.option("--repeats", default=2, show_default=True, help="Turns.")
-@click.option("--output", type=click.Path(path_type=Path), default=RESULTS / "stages.json", show_default=True)
+@output("stages")
 def main(**chosen: Any) -> None:
     """Time SPINEPS and spineps-rt by turns on one scan, in OUT."""
     out, real = chosen["out"], chosen["real"]
@@ -58,7 +51,7 @@ def main(**chosen: Any) -> None:
     words = _peer_words(chosen)
     peer: list[dict[str, Any]] = []
     ours: list[list[dict[str, Any]]] = []
-    load = os.getloadavg()[0]
+    document = circumstances("stages")
     with tempfile.TemporaryDirectory() as folder:
         answers, kernels = Path(folder) / "answers.npz", Path(folder) / "kernels"
         for turn in range(chosen["repeats"]):
@@ -78,31 +71,14 @@ def main(**chosen: Any) -> None:
                 cold = _run((answers, scan, out), 1, kernels)
             ours.append(_run((answers, scan, out), SCANS, kernels))
             click.echo(f"spineps-rt: {[line['seconds'] for line in ours[-1]]} s")
-    document = {
-        **_machine(load),
+    document |= {
         "name": f"The real scan {real[0].name.split('.')[0]}" if real else "A whole-spine phantom",
         "scan": {"shape": peer[0]["shape"], "spacing_mm": [round(z, 3) for z in peer[0]["zoom"]]},
         "peer": peer,
         "cold": cold[0],
         "runs": ours,
     }
-    output: Path = chosen["output"]
-    output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {output}; now: python -m benchmarks.report")
-
-
-def _machine(load: float) -> dict[str, Any]:
-    """What was measured, when and on what."""
-    return {
-        "benchmark": "stages",
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": {"cpu": cpu_name(), "cores": cores(), "load_before": round(load, 2)},
-        "versions": {
-            "spineps_rt": __version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in PACKAGES},
-        },
-    }
+    save(document, chosen["output"])
 
 
 def _peer_words(chosen: dict[str, Any]) -> list[Any]:
@@ -110,7 +86,7 @@ def _peer_words(chosen: dict[str, Any]) -> list[Any]:
     out = chosen["out"].resolve()
     if chosen["real"]:
         paths = (path.resolve() for path in chosen["real"])
-        return [chosen["peer_python"], "-m", "benchmarks.peer_stages", out, *paths]
+        return [chosen["peer_python"], "-m", "tests.parity.peer_stages", out, *paths]
     if not chosen["peer_script"]:
         raise click.ClickException("name a scan with --real, or --peer-script for a phantom")
     numbers = (f"{n:g}" for n in chosen["phantom"])
@@ -120,7 +96,7 @@ def _peer_words(chosen: dict[str, Any]) -> list[Any]:
 def _run(paths: tuple[Path, Path, Path], repeats: int, kernels: Path) -> list[dict[str, Any]]:
     """One process of spineps-rt on recorded answers, a scan and SPINEPS's run; a line of figures a scan."""
     answers, scan, out = (path.resolve() for path in paths)
-    words = [sys.executable, "-m", "benchmarks.oracle_run", answers, scan, "--repeats", repeats]
+    words = [sys.executable, "-m", "tests.parity.oracle_run", answers, scan, "--repeats", repeats]
     words += ["--against", out]
     done = subprocess.run(
         [str(w) for w in words],

@@ -1,10 +1,13 @@
-"""The benchmark page's section on everything but the networks."""
+"""The page on everything but the networks, against SPINEPS."""
 
 from __future__ import annotations
 
 from statistics import median
 from typing import Any
 
+from benchmarks.page import by, sheet, table
+
+Runs = list[dict[str, Any]]
 ROWS = (
     ("N4, intensities, margin, resampling", ("preprocess_input",), ("preprocess",)),
     (
@@ -23,64 +26,62 @@ ROWS = (
 """What -> SPINEPS's timers, spineps-rt's stages."""
 
 
-def section(document: dict[str, Any]) -> str:
-    """Write the section.
+def page(*documents: dict[str, Any]) -> str:
+    """Write the page from results/stages*.json."""
+    head = "# Everything but the networks, against SPINEPS 2.1.3\n"
+    return "\n".join([head, *map(_section, documents)])
 
-    Args:
-        document: results/stages.json.
 
-    Returns:
-        Markdown.
-    """
+def totals(document: dict[str, Any]) -> tuple[float, float]:
+    """Seconds of all stages: SPINEPS's, and those of a later scan of spineps-rt."""
+    later = (line["seconds"] for run in document["runs"] for line in run[1:])
+    return median(run["total_without_oracle"] for run in document["peer"]), median(later)
+
+
+def memory(document: dict[str, Any]) -> tuple[float, float]:
+    """Peak memory in MB: SPINEPS's, and that of a first scan of spineps-rt."""
+    ours = max(run[0]["peak_mb"] for run in document["runs"])
+    return median(run["peak_rss_gb"] for run in document["peer"]) * 1000, ours
+
+
+def _section(document: dict[str, Any]) -> str:
     peer, warm = document["peer"], [line for run in document["runs"] for line in run[1:]]
-    first = [run[0] for run in document["runs"]]
-    total = median(p["total_without_oracle"] for p in peer), median(line["seconds"] for line in warm)
-    machine, size = document["machine"], document["scan"]
-    spacing = " x ".join(f"{mm:g}" for mm in size["spacing_mm"])
-    lines = [
-        f"## Everything but the networks, against SPINEPS 2.1.3: {document['name'].lower()}",
-        "",
-        f"{document['date']}, {machine['cpu']}, {machine['cores']} cores. {document['name']}, "
-        f"{' x '.join(map(str, size['shape']))} voxels of {spacing} mm, from "
-        "the file to the files; both networks answer from masks and cost nothing. SPINEPS and "
-        f"spineps-rt took turns, {len(peer)} each; medians. Their final masks are equal in every voxel.",
-        "",
-        "| | SPINEPS, s | spineps-rt, s | ratio |",
-        "| --- | ---: | ---: | ---: |",
-        *(_row(*row, peer, warm) for row in ROWS),
-        f"| **all, reading included** | **{total[0]:.1f}** | **{total[1]:.2f}** | "
-        f"**{total[0] / total[1]:.0f}** |",
-        f"| peak memory, MB | {median(p['peak_rss_gb'] for p in peer) * 1000:.0f} | "
-        f"{max(line['peak_mb'] for line in first):.0f} | |",
-        "",
-        f"The first scan of a process takes {median(line['seconds'] for line in first):.1f} s (kernels are "
-        f"loaded from disk); the very first on a machine {document['cold']['seconds']:.1f} s (they are "
-        "compiled), which `spineps-rt warmup` takes off the first patient. Memory is that of the first scan; "
-        f"after the last of {len(document['runs'][0])} in one process it is "
-        f"{max(run[-1]['peak_mb'] for run in document['runs']):.0f} MB. SPINEPS's imports (ten seconds) "
-        "are not counted, and ours neither.",
-        "",
-    ]
-    return "\n".join(lines)
+    (theirs, ours), size = totals(document), document["scan"]
+    before, after = memory(document)
+    first, last = (
+        median(run[0]["seconds"] for run in document["runs"]),
+        max(run[-1]["peak_mb"] for run in document["runs"]),
+    )
+    return sheet(
+        f"## {document['name']}",
+        document,
+        f"{by(size['shape'])} voxels of {by(size['spacing_mm'])} mm, from the file to the files; both "
+        f"networks answer from masks and cost nothing. SPINEPS and spineps-rt took turns, {len(peer)} each; "
+        "medians. Their final masks are equal in every voxel.",
+        table(
+            ["", "SPINEPS, s", "spineps-rt, s", "ratio"],
+            [
+                *(_row(*row, peer, warm) for row in ROWS),
+                [
+                    "**all, reading included**",
+                    f"**{theirs:.1f}**",
+                    f"**{ours:.2f}**",
+                    f"**{theirs / ours:.0f}**",
+                ],
+                ["peak memory, MB", f"{before:.0f}", f"{after:.0f}", ""],
+            ],
+        ),
+        f"The first scan of a process takes {first:.1f} s (kernels are loaded from disk); the very first on "
+        f"a machine {document['cold']['seconds']:.1f} s (they are compiled), which `spineps-rt warmup` "
+        "takes off the first patient. Memory is that of the first scan; after the last of "
+        f"{len(document['runs'][0])} in one process it is {last:.0f} MB. Imports are not counted; those of "
+        "SPINEPS take ten seconds.",
+    )
 
 
-def _row(
-    what: str,
-    timers: tuple[str, ...],
-    stages: tuple[str, ...],
-    peer: list[dict[str, Any]],
-    warm: list[dict[str, Any]],
-) -> str:
-    theirs = median(sum(p[t] for t in timers) - _answers(p, timers) for p in peer)
-    ours = median(sum(line["stages"][s] for s in stages) - _unpacking(line, stages) for line in warm)
-    return f"| {what} | {theirs:.2f} | {ours:.2f} | {theirs / ours:.0f} |"
-
-
-def _unpacking(line: dict[str, Any], stages: tuple[str, ...]) -> float:
-    """Seconds in which spineps-rt's stages unpacked the recorded answers."""
-    return line.get("network", 0.0) if "instance" in stages else 0.0
-
-
-def _answers(run: dict[str, Any], timers: tuple[str, ...]) -> float:
-    """Seconds in which SPINEPS's timers waited for the answers from the truth."""
-    return run["oracle"] if "predict_instance_mask" in timers else 0.0
+def _row(what: str, timers: tuple[str, ...], stages: tuple[str, ...], peer: Runs, warm: Runs) -> list[str]:
+    """One line; the seconds in which either side waited for the recorded answers are taken off."""
+    waited = "predict_instance_mask" in timers, "instance" in stages
+    theirs = median(sum(run[t] for t in timers) - run["oracle"] * waited[0] for run in peer)
+    ours = median(sum(r["stages"][s] for s in stages) - r.get("network", 0.0) * waited[1] for r in warm)
+    return [what, f"{theirs:.2f}", f"{ours:.2f}", f"{theirs / ours:.0f}"]

@@ -7,28 +7,20 @@ masks differ nothing is written.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shlex
 import subprocess
 import sys
 import tempfile
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
 import nibabel as nib
 
+from benchmarks.figures import circumstances, output, save
 from benchmarks.throughput_run import MODES
-from spineps_rt._version import __version__
-from spineps_rt.kernels.threads import cores
-from spineps_rt.report.record import cpu_name
 
-RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("numpy", "numba", "nibabel", "openvino")
 
 
 @click.command()
@@ -38,12 +30,10 @@ PACKAGES = ("numpy", "numba", "nibabel", "openvino")
     "--pause", default=1.0, show_default=True, help="Seconds a scan of the networks on another device."
 )
 @click.option("--under", default="", help="Command put before each measurement, for instance taskset.")
-@click.option(
-    "--output", type=click.Path(path_type=Path), default=RESULTS / "throughput.json", show_default=True
-)
+@output("throughput")
 def main(scans: tuple[Path, ...], repeats: int, pause: float, under: str, output: Path) -> None:
     """Time SCANS both ways, with the networks on the CPU and with networks that leave the CPU free."""
-    load = os.getloadavg()[0]
+    document = circumstances("throughput")
     cases = [
         {"scans": 1, "pause": None, **{mode: [] for mode in MODES}},
         {"scans": len(scans), "pause": None, **{mode: [] for mode in MODES}},
@@ -56,20 +46,11 @@ def main(scans: tuple[Path, ...], repeats: int, pause: float, under: str, output
                 click.echo(f"{case['scans']} scans, {mode}: {case[mode][-1]}")
             if len({run["masks"] for mode in MODES for run in case[mode]}) > 1:
                 raise click.ClickException("masks differ between runs; nothing was written.")
-    document = {
-        "benchmark": "throughput",
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": {"cpu": cpu_name(), "cores": cores(), "load_before": round(load, 2)},
-        "versions": {
-            "spineps_rt": __version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in PACKAGES},
-        },
+    document |= {
         "scans": [list(nib.load(scan).shape) for scan in scans],  # type: ignore[attr-defined]
         "cases": cases,
     }
-    output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {output}; now: python -m benchmarks.report")
+    save(document, output)
 
 
 def _measure(mode: str, scans: tuple[Path, ...], pause: float | None, under: str) -> dict[str, Any]:

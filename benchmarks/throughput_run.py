@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import nibabel as nib
 import numpy as np
 
-from benchmarks.process import spent
+from benchmarks.figures import cost, digest
 from spineps_rt.inference.networks import open_predictors
 from spineps_rt.inference.predictors import Predictors, RunStats
 from spineps_rt.io.naming import output_paths
@@ -99,16 +97,6 @@ def _take(pipeline: Pipeline, scans: tuple[Path, ...], folder: Path, mode: str) 
         done.result()
 
 
-def _digest(scans: tuple[Path, ...], folder: Path) -> str:
-    """Hash of every mask, in order."""
-    digest = hashlib.sha256()
-    for scan in scans:
-        paths = output_paths(scan, folder)
-        for path in (paths.semantic, paths.instances):
-            digest.update(np.asanyarray(nib.load(path).dataobj).tobytes())  # type: ignore[attr-defined]
-    return digest.hexdigest()
-
-
 @click.command()
 @click.argument("mode", type=click.Choice(MODES))
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -127,8 +115,9 @@ def main(mode: str, folder: Path, scans: tuple[Path, ...], device: str, pause: f
         start = time.perf_counter()
         _take(pipeline, scans, folder, mode)
         seconds = time.perf_counter() - start
-        line = {"seconds": round(seconds, 3), "peak_mb": spent()["peak_mb"], "provider": pipeline.provider}
-    click.echo(json.dumps({**line, "masks": _digest(scans, folder)}))
+        line = {"seconds": round(seconds, 3), "peak_mb": cost()["peak_mb"], "provider": pipeline.provider}
+    masks = digest(*(output_paths(scan, folder) for scan in scans))
+    click.echo(json.dumps({**line, "masks": masks}))
 
 
 if __name__ == "__main__":

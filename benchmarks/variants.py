@@ -1,60 +1,42 @@
 """The embedded models' variants against float32: ``python -m benchmarks.variants SCAN...``.
 
-Each variant is exported as ``spineps-rt export`` does, tried on a phantom and on the scans, and thrown away;
-a refusal is kept with its reason. The checkpoints are exported again and compared with the embedded graphs.
+Each variant is exported as ``spineps-rt export model`` does, tried on a phantom and on the scans, and thrown
+away; a refusal is kept with its reason. The checkpoints are exported again and compared with the embedded
+graphs.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
 import onnx
-import onnxruntime
-from spineps_rt.export.build import export
-from spineps_rt.export.folder import read_folder
-from spineps_rt.export.graph import fold, load_graph
-from spineps_rt.export.variants import Wanted
 
-from spineps_rt._version import __version__
+from benchmarks.figures import circumstances, output, save
 from spineps_rt.errors import EngineError, ModelError
-from spineps_rt.kernels.threads import cores
+from spineps_rt.export.folder import read_folder
+from spineps_rt.export.graphs.graph import fold, load_graph
+from spineps_rt.export.model import export
+from spineps_rt.export.variants import Wanted
 from spineps_rt.models import default_models
 from spineps_rt.models.manifest import GRAPH, Model
-from spineps_rt.report.record import cpu_name
 
-HERE = Path(__file__).parent
-CHECKPOINTS = HERE.parent / "training" / "checkpoints"
+CHECKPOINTS = Path(__file__).parents[1] / "training" / "checkpoints"
 EXPORTS = (("", ("b2",)), ("fp16", ("fp16", "fp16.b2")), ("int8", ("int8",)), ("bf16", ("bf16",)))
 """Precision, and the variants of it; what refuses one refuses all of them."""
 
 
 @click.command()
 @click.argument("scans", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=HERE / "results" / "variants.json",
-    show_default=True,
-)
+@output("variants")
 def main(scans: tuple[Path, ...], output: Path) -> None:
     """Export every variant of the embedded models and write what they answer as JSON."""
     models = default_models()
     document: dict[str, Any] = {
-        "benchmark": "variants",
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": {"cpu": cpu_name(), "cores": cores()},
-        "versions": {
-            "spineps_rt": __version__,
-            "onnxruntime": onnxruntime.__version__,
-            **{p: metadata.version(p) for p in ("openvino", "torch", "onnx")},
-        },
+        **circumstances("variants", "torch", "onnx"),
         "scans": [scan.name for scan in scans],
         "again": [],
         "variants": [],
@@ -67,8 +49,7 @@ def main(scans: tuple[Path, ...], output: Path) -> None:
         for precision, names in EXPORTS:
             document["variants"] += rows_of(model, precision, names, scans)
             click.echo(document["variants"][-len(names) :])
-    output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {output}; now: python -m benchmarks.report")
+    save(document, output)
 
 
 def exported_again(source: Path, model: Model) -> dict[str, Any]:

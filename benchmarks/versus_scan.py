@@ -13,24 +13,18 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
 import nibabel as nib
 import numpy as np
-import onnxruntime
 
-from spineps_rt._version import __version__
-from spineps_rt.kernels.threads import cores
+from benchmarks.figures import circumstances, output, save
 from spineps_rt.labels import ENDPLATE_INFERIOR, ENDPLATE_SUPERIOR, STRUCTURES, instance_name
-from spineps_rt.report.record import cpu_name
 
-HERE = Path(__file__).parent
-CHECKPOINTS = HERE.parent / "training" / "checkpoints"
-PACKAGES = ("numpy", "openvino")
+ROOT = Path(__file__).parents[1]
+CHECKPOINTS = ROOT / "training" / "checkpoints"
 THEIRS, OURS = ["benchmarks.spineps_scan", CHECKPOINTS], ["benchmarks.our_scan"]
 FLOAT32 = ["--device", "openvino"]
 """As SPINEPS computes; what ``cpu`` takes may be bfloat16."""
@@ -60,15 +54,11 @@ COUNTED = 100
 @click.option("--spineps", required=True, metavar="PYTHON", help="Of an environment with SPINEPS 2.1.3.")
 @click.option("--run", "only", multiple=True, type=click.Choice(list(RUNS)), help="Leave out other runs.")
 @click.option("--before", default="", help="Words before each command, for instance 'nice -n -5'.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=HERE / "results" / "versus_scan.json",
-    show_default=True,
-)
+@output("versus_scan")
 def main(scans: tuple[Path, ...], spineps: str, only: tuple[str, ...], before: str, output: Path) -> None:
     """Run SPINEPS and spineps-rt on SCANS and write Dice, seconds and memory as JSON."""
     rows: list[dict[str, Any]] = []
+    document = {**circumstances("versus_scan"), "scans": rows}
     for scan in scans:
         image = nib.load(scan)
         row: dict[str, Any] = {"scan": scan.name, "shape": list(image.shape)}
@@ -84,12 +74,11 @@ def main(scans: tuple[Path, ...], spineps: str, only: tuple[str, ...], before: s
                 row["runs"][run] = _run([str(word) for word in words], place)
                 click.echo(f"{scan.name}, {run}: {row['runs'][run]}")
                 row["compared"] = [_compare(Path(name), pair) for pair in PAIRS if {*pair} <= {*row["runs"]}]
-                _write(rows, output)
-    click.echo(f"wrote {output}; now: python -m benchmarks.report")
+                save(document, output)
 
 
 def _run(words: list[str], place: Path) -> dict[str, float]:
-    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=HERE.parent)
+    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise click.ClickException(f"{' '.join(words)} failed:\n{done.stdout[-500:]}{done.stderr[-1500:]}")
     return json.loads((place / "cost.json").read_text(encoding="utf-8"))
@@ -135,21 +124,6 @@ def _structure(label: int) -> str:
 
 NAMES = {"spine": _structure, "vert": instance_name}
 """Final mask -> what its labels are called."""
-
-
-def _write(rows: list[dict[str, Any]], output: Path) -> None:
-    document = {
-        "benchmark": "versus_scan",
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": {"cpu": cpu_name(), "cores": cores()},
-        "versions": {
-            "spineps_rt": __version__,
-            "onnxruntime": onnxruntime.__version__,
-            **{p: metadata.version(p) for p in PACKAGES},
-        },
-        "scans": rows,
-    }
-    output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from spineps_rt.export.agreement import compare
-from spineps_rt.export.config import read_config
-from spineps_rt.export.folder import write_model
-from spineps_rt.export.imported import Imported
-from spineps_rt.export.lightning import read_lightning
-from spineps_rt.export.nnunet import Folds, read_nnunet
-from spineps_rt.export.onnx import first_layer, to_onnx
-from spineps_rt.export.source import CONFIG, open_source
-from spineps_rt.export.tiles import phantom_tile
-from spineps_rt.export.verify import engines_here
-from spineps_rt.export.weights import sha256
 
 from spineps_rt._version import __version__
 from spineps_rt.errors import ModelError
+from spineps_rt.export.checkpoints.config import read_config
+from spineps_rt.export.checkpoints.imported import Imported
+from spineps_rt.export.checkpoints.lightning import read_lightning
+from spineps_rt.export.checkpoints.nnunet import Folds, read_nnunet
+from spineps_rt.export.checkpoints.source import open_source
+from spineps_rt.export.checks.agreement import compare
+from spineps_rt.export.checks.tiles import phantom_tile
+from spineps_rt.export.checks.verify import engines_here
+from spineps_rt.export.folder import write_model
+from spineps_rt.export.graphs.trace import first_layer, to_onnx
+from spineps_rt.io.streams import file_sha256
 from spineps_rt.models import load_model
+from spineps_rt.models.install import CONFIG
 
 _DEVICES = ("onnx", "openvino")
 LARGEST = 2**31 - 2**24
@@ -33,7 +34,7 @@ def convert(source: Path, staged: Path, *, in_turn: bool = False) -> list[str]:
     """Make a model folder with a float32 graph of a SPINEPS model.
 
     Args:
-        source: As :func:`~spineps_rt.export.source.open_source` takes it.
+        source: As :func:`~spineps_rt.export.checkpoints.source.open_source` takes it.
         staged: The folder.
         in_turn: Make a graph of every fold instead, for the runtime to run in turn.
 
@@ -48,7 +49,7 @@ def convert(source: Path, staged: Path, *, in_turn: bool = False) -> list[str]:
         config = read_config(folder / CONFIG)
         found = read_nnunet(config) if config.data["modeltype"] == "nnunet" else read_lightning(config)
         graph, manifest = _traced(found, in_turn=in_turn)
-        parts = [f"{p.relative_to(folder)} (SHA-256 {sha256(p)})" for p in found.checkpoints]
+        parts = [f"{p.relative_to(folder)} (SHA-256 {file_sha256(p)})" for p in found.checkpoints]
         said = f"exported by spineps-rt {__version__} from {', '.join(parts)}"
         write_model(staged, graph, {**manifest, "provenance": said})
         lines = _tried(staged, found)
@@ -79,7 +80,7 @@ def _require_size(network: torch.nn.Module) -> None:
     size = sum(value.numel() * value.element_size() for value in values)
     if size > LARGEST:
         folds = f" of its {len(network.networks)} folds together" if isinstance(network, Folds) else ""
-        remedy = " Make a graph of every fold: spineps-rt export SOURCE -o MODEL_DIR --folds in-turn"
+        remedy = " Make a graph of every fold: spineps-rt export model SOURCE -o MODEL_DIR --folds in-turn"
         raise ModelError(
             f"The network's graph{folds} would have {size / 1e9:.1f} GB; an ONNX file ends at 2.1 GB."
             f"{remedy if folds else ''}"

@@ -18,4 +18,6 @@ def export_extra() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise EngineError(f"This needs more libraries ({error}): pip install 'spineps-rt[export]'") from error
+        raise EngineError(
+            f"This needs more libraries ({error}): pip install 'spineps-rt[export]'."
+        ) from error

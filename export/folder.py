@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from spineps_rt.export.cost import cost_in_turn, cost_of
 
-from spineps_rt.io.streams import write_together
+from spineps_rt.export.graphs.cost import cost_in_turn, cost_of
+from spineps_rt.io.atomic import write_together
 from spineps_rt.models.graphs import GRAPH
 from spineps_rt.models.manifest import MANIFEST
 

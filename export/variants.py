@@ -9,27 +9,24 @@ from typing import Any
 
 import numpy as np
 import onnx
-from spineps_rt.export.agreement import SAME_DICE, Agreement, compare, worst
-from spineps_rt.export.batched import with_batch
-from spineps_rt.export.emulated import emulated
-from spineps_rt.export.folder import read_folder, serialised, write_folder
-from spineps_rt.export.graph import check_graph, fold, load_graph
-from spineps_rt.export.half import LARGEST, half_values, to_half, watched
-from spineps_rt.export.int8 import to_int8
-from spineps_rt.export.session import run_graph
-from spineps_rt.export.tiles import tiles_of
 
-from spineps_rt.backends import open_engine
 from spineps_rt.backends.folds import each_fold
 from spineps_rt.backends.openvino import BF16
-from spineps_rt.errors import EngineError, ModelError
+from spineps_rt.errors import ModelError
+from spineps_rt.export.checks.agreement import SAME_DICE, Agreement, worst
+from spineps_rt.export.checks.session import run_graph
+from spineps_rt.export.checks.tiles import tiles_of
+from spineps_rt.export.checks.trial import Trial
+from spineps_rt.export.folder import read_folder, serialised, write_folder
+from spineps_rt.export.graphs.batched import with_batch
+from spineps_rt.export.graphs.emulated import emulated
+from spineps_rt.export.graphs.graph import check_graph, fold, load_graph
+from spineps_rt.export.graphs.half import LARGEST, half_values, to_half, watched
+from spineps_rt.export.graphs.int8 import to_int8
 from spineps_rt.models import load_model, select_variant
-from spineps_rt.models.manifest import Model
 from spineps_rt.models.resolve import read_graph
 
 PRECISIONS = ("fp16", "int8", BF16)
-DEVICES = ("onnx", "openvino", "cuda", "onnx-tensorrt", "tensorrt", "tensorrt-rtx")
-"""What a graph is tried on where it is there; the first is the reference."""
 _DICE = {"int8": 0.99}
 """Of a class, where less than usual is asked for."""
 
@@ -56,49 +53,70 @@ def add_variants(folder: Path, wanted: Wanted) -> list[str]:
         wanted: Which.
 
     Returns:
-        What to tell the user, a line for each variant.
+        What to tell the user: a line for each variant, and one for each engine on which it does not agree.
 
     Raises:
-        ModelError: A graph cannot be made, is refused by an engine, or does not answer as ``model.onnx``
-            does; the folder is then not to be used.
+        ModelError: A graph cannot be made, or does not answer as ``model.onnx`` does on any engine; the
+            folder is then not to be used.
         SpinepsError: A scan cannot be used.
     """
-    model = load_model(folder)
-    tiles = tiles_of(model, wanted.scans)
-    trial = _Trial(model, tiles)
-    folds = each_fold(select_variant(model, ""))
-    bases = [fold(load_graph(read_graph(one))) for one in folds]
-    for base in bases:
-        check_graph(base)
-    manifest, graphs = read_folder(folder)
-    entries = manifest.setdefault("variants", {})
-    lines = []
+    maker = _Maker(folder, wanted)
     for precision in ("", *wanted.precisions):
+        maker.add(precision)
+    return maker.lines
+
+
+class _Maker:
+    """A model folder that gets one variant after the other, each tried before the next is made."""
+
+    def __init__(self, folder: Path, wanted: Wanted) -> None:
+        model = load_model(folder)
+        self.lines: list[str] = []
+        self._folder, self._model, self._batch = folder, model, wanted.batch
+        self._tiles = tiles_of(model, wanted.scans)
+        self._trial = Trial(model, self._tiles)
+        self._folds = each_fold(select_variant(model, ""))
+        self._bases = [fold(load_graph(read_graph(one))) for one in self._folds]
+        for base in self._bases:
+            check_graph(base)
+        self._manifest, self._graphs = read_folder(folder)
+        self._entries = self._manifest.setdefault("variants", {})
+
+    def add(self, precision: str) -> None:
+        """Add the variants of a precision; of float32 (empty), that of the batch."""
         if precision == BF16:
-            agreement = trial.run_bf16(model)
-            entries[BF16] = {**_named(model.folds), "batch": 1, **_figures(agreement)}
-            lines.append(f"{BF16} against float32 on {len(tiles)} tiles: {agreement}")
-            continue
-        made, found = bases, []
+            agreement = self._trial.run_bf16(self._model)
+            self._vouch(BF16, {**_named(self._model.folds), "batch": 1}, agreement, ["openvino"])
+            return
+        made, found = self._bases, []
         if precision == "fp16":
-            made = [to_half(base) for base in bases]
-            found = [_in_float16(bases, made, trial)]
+            made = [to_half(base) for base in self._bases]
+            found = [_in_float16(self._bases, made, self._trial)]
         elif precision == "int8":
-            made = [to_int8(base, tiles) for base in bases]
-        for batch in sorted({1, wanted.batch}):
+            made = [to_int8(base, self._tiles) for base in self._bases]
+        for batch in sorted({1, self._batch}):
             name = ".".join(part for part in (precision, f"b{batch}" if batch > 1 else "") if part)
             if not name:
                 continue
-            files = [f"{one.graphs[0].removesuffix('.onnx')}.{name}.onnx" for one in folds]
-            for file, graph in zip(files, made):
-                graphs[file] = _checked(graph, batch)
-            entries[name] = {**_named(files), "batch": batch, "same_class": 0.0, "worst_dice": 0.0}
-            write_folder(folder, graphs, manifest)
-            agreement = worst([*found, *trial.run(folder, name, dice=_DICE.get(precision, SAME_DICE))])
-            entries[name] |= _figures(agreement)
-            lines.append(f"{name} against float32 on {len(tiles)} tiles: {agreement}")
-    write_folder(folder, graphs, manifest)
-    return lines
+            files = [f"{one.graphs[0].removesuffix('.onnx')}.{name}.onnx" for one in self._folds]
+            self._graphs |= {file: _checked(graph, batch) for file, graph in zip(files, made)}
+            entry = {**_named(files), "batch": batch}
+            self._write(name, {**entry, "same_class": 0.0, "worst_dice": 0.0})
+            verdict = self._trial.run(self._folder, name, dice=_DICE.get(precision, SAME_DICE))
+            agreement = worst([*found, *verdict.passed.values()])
+            self._vouch(name, entry, agreement, verdict.engines(in_float16=bool(found)))
+            self.lines += [f"{name} is not vouched for on {d}: {why}" for d, why in verdict.failed.items()]
+
+    def _vouch(self, name: str, entry: dict[str, Any], agreement: Agreement, engines: list[str]) -> None:
+        self._write(name, {**entry, **_figures(agreement), "engines": engines})
+        self.lines.append(
+            f"{name} against float32 on {len(self._tiles)} tiles: {agreement}; vouched for on "
+            f"{', '.join(engines)}"
+        )
+
+    def _write(self, name: str, entry: dict[str, Any]) -> None:
+        self._entries[name] = entry
+        write_folder(self._folder, self._graphs, self._manifest)
 
 
 def _checked(graph: onnx.ModelProto, batch: int) -> bytes:
@@ -106,46 +124,6 @@ def _checked(graph: onnx.ModelProto, batch: int) -> bytes:
     wide = with_batch(graph, batch) if batch > 1 else graph
     check_graph(wide)
     return serialised(wide)
-
-
-class _Trial:
-    """Tiles, what ``model.onnx`` answers to them, and the devices of this machine that can run it."""
-
-    def __init__(self, model: Model, tiles: Sequence[np.ndarray]) -> None:
-        self.tiles = np.concatenate(tiles)
-        self.devices = []
-        self.references = np.empty(0)
-        for place, device in enumerate(DEVICES):
-            try:
-                with open_engine(model, device=device, variant="") as engine:
-                    if place == 0:
-                        self.references = engine.infer(self.tiles)
-            except EngineError:
-                if place == 0:
-                    raise
-            else:
-                self.devices.append(device)
-
-    def run(self, folder: Path, name: str, *, dice: float) -> list[Agreement]:
-        """Let every device run a variant; one that cannot, though it runs float32, is an error."""
-        model = load_model(folder)
-        found = []
-        for device in self.devices:
-            with open_engine(model, device=device, variant=name) as engine:
-                answer = engine.infer(self.tiles)
-                found.append(self.compared(answer, f"Variant {name} on {engine.provider}", dice=dice))
-        return found
-
-    def run_bf16(self, model: Model) -> Agreement:
-        """Let OpenVINO compute the float32 graph in bfloat16."""
-        with open_engine(model, device="openvino-bf16", variant="") as engine:
-            return self.compared(engine.infer(self.tiles), "The network in bfloat16")
-
-    def compared(self, answers: np.ndarray, what: str, *, dice: float = SAME_DICE) -> Agreement:
-        """Agreement with ``model.onnx`` over all tiles, refused where it does not suffice."""
-        agreement = compare(answers, self.references)
-        agreement.require(what, dice=dice)
-        return agreement
 
 
 def _named(files: Sequence[str]) -> dict[str, Any]:
@@ -157,7 +135,7 @@ def _figures(agreement: Agreement) -> dict[str, float]:
 
 
 def _in_float16(
-    bases: Sequence[onnx.ModelProto], graphs: Sequence[onnx.ModelProto], trial: _Trial
+    bases: Sequence[onnx.ModelProto], graphs: Sequence[onnx.ModelProto], trial: Trial
 ) -> Agreement:
     """What hardware that computes float16 will answer; refused where float16 cannot hold a value."""
     answers = []

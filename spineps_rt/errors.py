@@ -105,6 +105,12 @@ class SelfTestError(EngineError):
     """An engine's masks of the self-test's phantom are not those of the reference."""
 
 
+class QualityError(SpinepsError):
+    """The masks got a verdict that was not to be accepted."""
+
+    exit_code = 25
+
+
 class ContractError(SpinepsError):
     """An array's shape or type is not what the model's contract or a function demands."""
 

@@ -40,22 +40,22 @@ def checked_affine(affine: np.ndarray) -> np.ndarray:
     """
     result = np.array(affine, dtype=np.float64)
     if result.shape != (4, 4) or not np.array_equal(result[3], (0, 0, 0, 1)):
-        raise GeometryError(f"the affine must be 4 x 4 and end in 0 0 0 1; got {result.tolist()}")
+        raise GeometryError(f"The affine must be 4 x 4 and end in 0 0 0 1; got {result.tolist()}.")
     if not np.isfinite(result).all():
-        raise GeometryError("the affine holds NaN or infinity; convert the scan again from its DICOM files")
+        raise GeometryError("The affine holds NaN or infinity; convert the scan again from its DICOM files.")
     sizes = np.sqrt(np.sum(result[:3, :3] ** 2, axis=0))
     low, high = SPACING_RANGE_MM
     if (sizes < low).any() or (sizes > high).any():
         raise GeometryError(
-            f"the voxel spacing is {_numbers(sizes)} mm; expected {low:g} to {high:g} mm on every axis. "
-            "Check the header's units, or convert the scan again from its DICOM files"
+            f"The voxel spacing is {_numbers(sizes)} mm; expected {low:g} to {high:g} mm on every axis. "
+            "Check the header's units, or convert the scan again from its DICOM files."
         )
     axes = result[:3, :3] / sizes
     cosine = float(np.abs(np.triu(axes.T @ axes, 1)).max())
     if cosine > SHEAR_LIMIT:
         raise GeometryError(
-            f"the scan's axes are not at right angles (they are off by "
-            f"{np.degrees(np.arcsin(min(cosine, 1.0))):.1f} degrees); resample it to an orthogonal grid first"
+            f"The scan's axes are off right angles by {np.degrees(np.arcsin(min(cosine, 1.0))):.1f} degrees; "
+            "resample it to an orthogonal grid first."
         )
     result.flags.writeable = False
     return result
@@ -85,7 +85,7 @@ def reorientation(affine: np.ndarray, codes: Sequence[str]) -> np.ndarray:
         ContractError: The codes do not name each of the three body axes once.
     """
     if sorted(_PLANES.get(code, code) for code in codes) != ["ax", "cor", "sag"]:
-        raise ContractError(f"orientation {tuple(codes)} is not one of R/L, A/P and S/I each; try P I R")
+        raise ContractError(f"Orientation {tuple(codes)} is not one of R/L, A/P and S/I each; try P I R.")
     return orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(codes))
 
 

@@ -21,28 +21,6 @@ SUMS = ("float32", "float16")
 
 
 @dataclass(frozen=True)
-class N4Options:
-    """Bias field correction (SPINEPS ``n4_bias``; histogram settings are those of ANTs)."""
-
-    threshold: float = 60.0
-    """The field is estimated and corrected in the box of the voxels at or above this intensity."""
-    spline_mm: float = 100.0
-    """Distance of the spline's knots at the first level; it halves from level to level."""
-    shrink: int = 4
-    """Every so-manieth voxel along each axis takes part in the estimate."""
-    iterations: tuple[int, ...] = (50, 50, 50, 50)
-    """Iterations at most, one number a level."""
-    convergence: float = 1e-7
-    """A level ends when the coefficient of variation of the field's change falls to this."""
-    bins: int = 200
-    """Bins of the histogram of log intensities."""
-    fwhm: float = 0.15
-    """Full width at half maximum of the field's assumed distribution, in log intensities."""
-    noise: float = 0.01
-    """Noise term of the Wiener filter that sharpens the histogram."""
-
-
-@dataclass(frozen=True)
 class PreprocessOptions:
     """Intensities and margins before the semantic network (SPINEPS ``preprocess_input``)."""
 
@@ -54,8 +32,6 @@ class PreprocessOptions:
     """Voxels added on every side, in the input's own grid."""
     bias_field: bool = False
     """Correct the bias field (N4). SPINEPS does by default."""
-    n4: N4Options = field(default_factory=N4Options)
-    """How the bias field is found."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +90,14 @@ class ReconcileOptions:
     """Join two instances without a disc between them."""
     fix_posterior_instances: bool = True
     """Move posterior elements that got their neighbour's instance."""
+    remove_apart: bool = True
+    """Take away what lies apart from the one column with its canal: whole vertebrae in front of it, crumbs of
+    disc, sacrum or endplate in the belly. SPINEPS keeps them, and they shift the vertebrae's numbers."""
     first_vertebra: int = 2
     """Instance id of the topmost vertebra; C2, because the embedded models know no C1."""
     split_top_by_height: bool = True
     """Look for a topmost vertebra that is in two instances at the top. SPINEPS looks at the start of the
     input's second axis, which is the top in few orientations; elsewhere it may join two vertebrae."""
-    grow_from_bone_only: bool = False
-    """Let instances grow into uncovered bone from bone alone. SPINEPS lets the lowest-numbered one grow from
-    discs and canal too, in the first of two rounds."""
     gap_for_missing_body: bool = True
     """Where two discs and no body lie between two vertebrae, leave a number free, so that the names beyond
     stay right. SPINEPS counts on and gives both discs one id."""
@@ -136,6 +112,8 @@ class ReconcileOptions:
     deletes endplate voxels that another vertebra reaches first."""
 
 
+STRICT = ("check", "reject")
+"""Verdicts that may be made an error."""
 COUNT_FROM = ("sacrum", "top")
 """Where the vertebrae's numbers may start."""
 
@@ -177,8 +155,8 @@ AS_SPINEPS = Options(
     preprocess=PreprocessOptions(bias_field=True),
     semantic=SemanticOptions(skip_margin=False, localize=False),
     reconcile=ReconcileOptions(
+        remove_apart=False,
         split_top_by_height=False,
-        grow_from_bone_only=False,
         gap_for_missing_body=False,
         spare_sacrum_id=False,
         discs_above_first_body=False,

@@ -99,6 +99,6 @@ def _settled(work: Callable[[A], B], item: A) -> Future[B]:
     done: Future[B] = Future()
     try:
         done.set_result(work(item))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (it is raised where its turn comes)
         done.set_exception(error)
     return done

@@ -9,22 +9,24 @@ from pathlib import Path
 
 import numpy as np
 
-from spineps_rt.errors import ContractError, NoSpineError
+from spineps_rt.errors import ContractError
+from spineps_rt.geometry import shifted
 from spineps_rt.inference.networks import open_predictors
 from spineps_rt.inference.predictors import Predictors, RunStats
 from spineps_rt.kernels.boxes import Box
-from spineps_rt.labels import CORPUS, CORPUS_INNER, VERTEBRAE
+from spineps_rt.labels import CORPUS, CORPUS_INNER
+from spineps_rt.levels import finish_masks
 from spineps_rt.models import InstanceModel, Model, ModelPair, resolve_models
 from spineps_rt.models.spacing import target_spacing
 from spineps_rt.options import Options
 from spineps_rt.overlap import ThreeStages
-from spineps_rt.results import Network, Predicted, Prepared, Result
-from spineps_rt.scan import check_scan, doubts_about, read_scan
-from spineps_rt.stages.instance.segment import InstanceLimits, segment_instances
-from spineps_rt.stages.labeling import Levels, name_levels
+from spineps_rt.quality.judge import judge
+from spineps_rt.quality.networks import MarginTable, NetworkEvidence, seen_together
+from spineps_rt.results import Network, Predicted, Prepared, Result, place_names
+from spineps_rt.scan import check_scan, modality_warnings, read_scan
+from spineps_rt.stages.instance.segment import InstanceAnswer, InstanceLimits, segment_instances
 from spineps_rt.stages.points import centroids, volumes_in_ml
 from spineps_rt.stages.preprocess import box_within_margin, preprocess, round_whole
-from spineps_rt.stages.reconcile.reconcile import Reconciled, reconcile
 from spineps_rt.stages.semantic_cleaning import clean
 from spineps_rt.timing import Clock, Progress
 from spineps_rt.volume import Volume, reorient, resample_to, rescale
@@ -180,18 +182,24 @@ class Pipeline:
         """
         clock = prepared.clock
         with clock.stage("semantic"):
-            mask, semantic_stats = self._classify(prepared.network_input.pop(), prepared.box, clock)
+            shown = prepared.network_input.pop()
+            grid, start = shown.affine, [part.start for part in prepared.box]
+            mask, semantic_stats = self._classify(shown, prepared.box, clock)
+            del shown
         with clock.stage("clean"):
             mask = reorient(mask, _STAGE_ORIENTATION)
             mask = mask.with_array(clean(mask.array, spacing=mask.spacing, options=self.options.semantic))
         with clock.stage("instance"):
-            instances, warnings, instance_stats = self._separate(mask)
+            instances, answer, instance_stats = self._separate(mask)
         networks = (
             _network("semantic", self.predictors.semantic.model, semantic_stats),
             _network("instance", self.predictors.instance.model, instance_stats),
         )
         masks = [_one_body(mask), instances]
-        return Predicted(prepared.image, prepared.source, clock, masks, warnings, networks)
+        rows, to_voxels = semantic_stats.margins, np.linalg.inv(shifted(grid, start))
+        margins = MarginTable(rows.labels, rows.table, to_voxels[rows.axis]) if rows else None
+        evidence = NetworkEvidence(margins, seen_together(answer.agreements, instances.affine))
+        return Predicted(prepared.image, prepared.source, clock, masks, answer.warnings, networks, evidence)
 
     def finish(self, predicted: Predicted) -> Result:
         """Do what comes after the networks: bring the masks back, reconcile them, name levels, measure.
@@ -208,11 +216,22 @@ class Pipeline:
         image, clock = predicted.image, predicted.clock
         with clock.stage("resample"):
             masks = [resample_to(predicted.masks.pop(0), image, labels=True).array for _ in range(2)]
-        levels, notes = self._levels(masks, image, clock)
+        model = self.predictors.semantic.model
+        done = finish_masks(masks, image, options=self.options, sacrum_ids=model.sacrum_ids, clock=clock)
+        levels = done.levels
         with clock.stage("points"):
             centres = centroids(levels.semantic, levels.instances)
             volumes = [volumes_in_ml(mask, image.affine) for mask in (levels.instances, levels.semantic)]
-        doubts = doubts_about(predicted.source.name, self.predictors.semantic.model)
+        doubts = modality_warnings(predicted.source.name, model)
+        with clock.stage("quality"):
+            quality = judge(
+                image,
+                (levels.semantic, levels.instances),
+                names=place_names(volumes[0], anatomical=levels.anatomical),
+                evidence=predicted.evidence,
+                removed=done.removed,
+                model=model.name,
+            )
         return Result(
             image=image,
             semantic=image.with_array(levels.semantic),
@@ -220,7 +239,8 @@ class Pipeline:
             centroids=centres,
             volumes=volumes[0],
             structure_volumes=volumes[1],
-            warnings=(*doubts, *predicted.warnings, *notes),
+            warnings=(*doubts, *predicted.warnings, *done.warnings),
+            quality=quality,
             anatomical=levels.anatomical,
             stages=tuple(clock.stages),
             networks=predicted.networks,
@@ -236,8 +256,8 @@ class Pipeline:
         )
         return shown.with_array(answer), stats
 
-    def _separate(self, semantic: Volume) -> tuple[Volume, tuple[str, ...], RunStats]:
-        """Vertebra mask, uint16, in PIR at the instance model's spacing; warnings; what was run."""
+    def _separate(self, semantic: Volume) -> tuple[Volume, InstanceAnswer, RunStats]:
+        """Vertebra mask, uint16, in PIR at the instance model's spacing; all that was found; what was run."""
         model = self.predictors.instance.model
         stats: list[RunStats] = []
 
@@ -252,31 +272,7 @@ class Pipeline:
             limits=_limits(model),
             options=self.options.instance,
         )
-        return mask.with_array(answer.instances), answer.warnings, stats[0]
-
-    def _levels(self, masks: list[np.ndarray], image: Volume, clock: Clock) -> tuple[Levels, tuple[str, ...]]:
-        """Both final masks, levels named, and what there is to say about them."""
-        with clock.stage("reconcile"):
-            final = self._reconcile(masks, image)
-        with clock.stage("labeling"):
-            levels = name_levels(
-                final.semantic, final.instances, affine=image.affine, options=self.options.labeling
-            )
-        return levels, (*final.warnings, *levels.warnings)
-
-    def _reconcile(self, masks: list[np.ndarray], image: Volume) -> Reconciled:
-        """Both final masks; empties the list, so that the masks that came take no memory meanwhile."""
-        final = reconcile(
-            masks.pop(0),
-            masks.pop(0),
-            spacing=image.spacing,
-            orientation=image.orientation,
-            options=self.options.reconcile,
-            sacrum_ids=self.predictors.semantic.model.sacrum_ids,
-        )
-        if not np.isin(final.instances, list(VERTEBRAE)).any():
-            raise NoSpineError("no vertebra is left after cleaning; check that the scan shows a spine.")
-        return final
+        return mask.with_array(answer.instances), answer, stats[0]
 
 
 def _one_body(semantic: Volume) -> Volume:

@@ -5,14 +5,54 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spineps_rt.labels import LEVEL_ORDER, SACRUM_INSTANCE, VERTEBRAE
+from spineps_rt.labels import DISC_OFFSET, LEVEL_ORDER, SACRUM_INSTANCE, VERTEBRAE
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from spineps_rt.kernels.boxes import Box
     from spineps_rt.options import Options
+    from spineps_rt.quality.networks import NetworkEvidence
+    from spineps_rt.quality.verdict import Quality
     from spineps_rt.stages.points import Centroids
     from spineps_rt.timing import Clock, StageTime
     from spineps_rt.volume import Volume
+
+
+def vertebra_names(present: Container[int], *, anatomical: bool) -> dict[int, str]:
+    """Name the vertebrae of an instance mask.
+
+    Args:
+        present: Labels that occur.
+        anatomical: Whether the numbers are levels.
+
+    Returns:
+        Instance id -> name, from the head downwards: ``L4``, or ``V3`` where the numbers are no levels.
+    """
+    found = [v for v in LEVEL_ORDER if v in present]
+    if anatomical:
+        return {v: VERTEBRAE[v] for v in found}
+    return {v: VERTEBRAE[v] if v == SACRUM_INSTANCE else f"V{n}" for n, v in enumerate(found, 1)}
+
+
+def place_names(present: Container[int], *, anatomical: bool) -> dict[int, str]:
+    """Name vertebrae, and the discs below them: ``disc L4/L5``.
+
+    Args:
+        present: Labels of the instance mask that occur.
+        anatomical: Whether the numbers are levels.
+    """
+    names = vertebra_names(present, anatomical=anatomical)
+    ids = list(names)
+    discs = {}
+    for upper, lower in zip(ids, [*ids[1:], None]):
+        if DISC_OFFSET + upper in present:
+            discs[DISC_OFFSET + upper] = (
+                f"disc {names[upper]}/{names[lower]}" if lower else f"disc below {names[upper]}"
+            )
+    above = [v for v in LEVEL_ORDER if DISC_OFFSET + v in present and v not in names]
+    discs |= {DISC_OFFSET + v: f"disc above {names[ids[0]]}" for v in above if ids and v < ids[0]}
+    return names | discs
 
 
 @dataclass(frozen=True)
@@ -63,6 +103,8 @@ class Result:
     """Semantic label -> millilitres."""
     warnings: tuple[str, ...]
     """What a reader of the masks should know."""
+    quality: Quality
+    """How far the masks can be trusted: verdicts for the scan, each vertebra and each disc, with reasons."""
     anatomical: bool
     """Whether the vertebrae's numbers are levels; otherwise they count from the top."""
     stages: tuple[StageTime, ...]
@@ -82,10 +124,12 @@ class Result:
     @property
     def names(self) -> dict[int, str]:
         """Instance id -> name, from the head downwards: ``L4``, or ``V3`` where the numbers are no levels."""
-        found = [v for v in LEVEL_ORDER if v in self.volumes]
-        if self.anatomical:
-            return {v: VERTEBRAE[v] for v in found}
-        return {v: VERTEBRAE[v] if v == SACRUM_INSTANCE else f"V{n}" for n, v in enumerate(found, 1)}
+        return vertebra_names(self.volumes, anatomical=self.anatomical)
+
+    @property
+    def places(self) -> dict[int, str]:
+        """Label -> name of vertebrae and of the discs below them: ``disc L4/L5``."""
+        return place_names(self.volumes, anatomical=self.anatomical)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -130,3 +174,5 @@ class Predicted:
     """What the instance stage says about them."""
     networks: tuple[Network, Network]
     """What ran."""
+    evidence: NetworkEvidence
+    """How sure the networks were."""

@@ -1,16 +1,13 @@
-"""What comes in: a scan is read, refused, or doubted."""
+"""What comes in: a scan is read, refused, or warned about."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-import numpy as np
-
-from spineps_rt.errors import EmptyImageError, GeometryError, NotFiniteError
+from spineps_rt.errors import GeometryError
 from spineps_rt.geometry import plane_of
 from spineps_rt.io.naming import split_name
-from spineps_rt.io.nifti import read_nifti
+from spineps_rt.io.nifti import check_signal, read_nifti_and_digest
 from spineps_rt.models import SemanticModel
 from spineps_rt.results import Source
 from spineps_rt.volume import Volume
@@ -26,24 +23,20 @@ def read_scan(scan: Volume | str | Path) -> tuple[Volume, Source]:
         scan: A NIfTI file, or a volume, which is taken as it is.
 
     Returns:
-        The volume, and the file's name and SHA-256.
+        The volume, and the file's name and the SHA-256 of the very bytes that the volume was made of.
 
     Raises:
-        SpinepsError: As :func:`spineps_rt.io.nifti.read_nifti`.
+        SpinepsError: As :func:`spineps_rt.io.nifti.read_nifti`; a volume without signal is refused as well.
     """
     if isinstance(scan, Volume):
+        check_signal(scan.array, "The volume")
         return scan, Source("volume", None)
-    path = Path(scan)
-    image = read_nifti(path)
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while piece := handle.read(1 << 20):
-            digest.update(piece)
-    return image, Source(path.name, digest.hexdigest())
+    image, digest = read_nifti_and_digest(scan)
+    return image, Source(Path(scan).name, digest)
 
 
 def check_scan(image: Volume, model: SemanticModel, *, any_plane: bool) -> None:
-    """Refuse what cannot be segmented.
+    """Refuse slices that the model cannot segment.
 
     Args:
         image: The scan.
@@ -51,26 +44,17 @@ def check_scan(image: Volume, model: SemanticModel, *, any_plane: bool) -> None:
         any_plane: Whether slices in another plane than the model's will do.
 
     Raises:
-        NotFiniteError: A voxel is NaN or infinite.
-        EmptyImageError: All voxels are equal.
         GeometryError: The slices lie in another plane.
     """
-    low, high = float(image.array.min()), float(image.array.max())
-    if not np.isfinite((low, high)).all():
-        raise NotFiniteError(
-            "the image holds NaN or infinity; expected finite intensities. Export the series again."
-        )
-    if low == high:
-        raise EmptyImageError(f"the image has no signal: every voxel is {low:g}. Check what was exported.")
     found = plane_of(image.affine)
     if found not in (model.acquisition, "iso") and not any_plane:
         raise GeometryError(
-            f"the slices are {_PLANES[found]}; model {model.name!r} expects {_PLANES[model.acquisition]} or "
+            f"The slices are {_PLANES[found]}; model {model.name!r} expects {_PLANES[model.acquisition]} or "
             "isotropic ones. Choose another series, or pass --any-plane (any_plane=True) to try anyway."
         )
 
 
-def doubts_about(name: str, model: SemanticModel) -> list[str]:
+def modality_warnings(name: str, model: SemanticModel) -> list[str]:
     """Warn where the file name contradicts the model; a name that says nothing is trusted, as in SPINEPS.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 Progress = Callable[[str, float], None]
 """Called with a stage's name and the fraction of it that is done; 0 begins it, 1 ends it."""
@@ -83,6 +87,8 @@ def process_seconds() -> float | None:
 
 
 def peak_bytes() -> int:
-    """Largest resident memory of this process so far."""
+    """Largest resident memory of this process so far; 0 where the system does not tell (Windows)."""
+    if resource is None:
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

@@ -38,7 +38,7 @@ class Volume:
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3 or 0 in self.array.shape:
-            raise DimensionError(f"a volume has three axes; got an array of shape {self.array.shape}")
+            raise DimensionError(f"A volume has three axes; got an array of shape {self.array.shape}.")
         object.__setattr__(self, "affine", geometry.checked_affine(self.affine))
 
     @property
@@ -63,7 +63,7 @@ class Volume:
             ContractError: The shapes differ.
         """
         if array.shape != self.array.shape:
-            raise ContractError(f"the grid has shape {self.array.shape}; got an array of {array.shape}")
+            raise ContractError(f"The grid has shape {self.array.shape}; got an array of {array.shape}.")
         return Volume(array, self.affine, self.header)
 
 
@@ -113,11 +113,11 @@ def crop(volume: Volume, box: Box) -> Volume:
         ContractError: The box is empty, steps, or does not lie within the volume.
     """
     if len(box) != 3 or any(part.step not in (None, 1) for part in box):
-        raise ContractError(f"a box is three slices without step; got {box}")
+        raise ContractError(f"A box is three slices without step; got {box}.")
     start = [0 if part.start is None else part.start for part in box]
     stop = [size if part.stop is None else part.stop for part, size in zip(box, volume.shape)]
     if not all(0 <= low < high <= size for low, high, size in zip(start, stop, volume.shape)):
-        raise ContractError(f"box {start} to {stop} is empty or not within a volume of shape {volume.shape}")
+        raise ContractError(f"Box {start} to {stop} is empty or not within a volume of shape {volume.shape}.")
     return Volume(contiguous(volume.array[box]), geometry.shifted(volume.affine, start), volume.header)
 
 
@@ -155,7 +155,7 @@ def bounding_box(array: np.ndarray, *, minimum: float = 0) -> Box:
     projection = np.any(inside, axis=2)
     profiles = (np.any(projection, axis=1), np.any(projection, axis=0), np.any(inside, axis=(0, 1)))
     if not profiles[0].any():
-        raise EmptyImageError(f"no voxel is above {minimum:g}: there is nothing to crop to")
+        raise EmptyImageError(f"No voxel is above {minimum:g}: there is nothing to crop to.")
     ends = [np.flatnonzero(profile)[[0, -1]].tolist() for profile in profiles]
     return tuple(slice(low, high + 1) for low, high in ends)
 
@@ -177,14 +177,14 @@ def rescale(volume: Volume, spacing: Sequence[float], *, labels: bool) -> Volume
         GeometryError: An axis would keep no voxel.
     """
     if len(spacing) != 3 or not all(size == -1 or 0 < size < np.inf for size in spacing):
-        raise ContractError(f"a spacing is three sizes in mm, or -1 to keep one; got {tuple(spacing)}")
+        raise ContractError(f"A spacing is three sizes in mm, or -1 to keep one; got {tuple(spacing)}.")
     present = volume.spacing
     wanted = np.array([old if new == -1 else new for old, new in zip(present, spacing)])
     if np.isclose(wanted, present, atol=0.001).all():
         return volume
     sizes = np.rint([n * old / new for n, old, new in zip(volume.shape, present, wanted)]).astype(int)
     if sizes.min() < 1:
-        raise GeometryError(f"{volume.shape} voxels of {present} mm leave none at {tuple(spacing)} mm")
+        raise GeometryError(f"{volume.shape} voxels of {present} mm leave none at {tuple(spacing)} mm.")
     affine = np.array(volume.affine)
     exact = np.sqrt(np.sum(affine[:3, :3] ** 2, axis=0))
     affine[:3, :3] = affine[:3, :3] * wanted / exact

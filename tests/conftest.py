@@ -6,14 +6,56 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
 from spineps_rt.backends.gpu import cuda_devices
 from spineps_rt.cli.main import main
+from spineps_rt.machine import FEATURES, HIDE, LIBRARIES
 
-if not cuda_devices():
-    os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # read when numba is imported
+ROOT = Path(__file__).parents[1]
+HIDDEN = {
+    **{feature: {HIDE: feature} for feature in FEATURES if feature != "onnxruntime"},  # tests compare with it
+    "avx512": {HIDE: "bfloat16", "NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx2,+fma"},
+    "cuda-home": {"CUDA_HOME": "/no/cuda", "CUDA_PATH": "/no/cuda"},
+    "terminal": {HIDE: "terminal", "COLUMNS": "20"},
+    "time-zone": {"TZ": "Pacific/Kiritimati"},
+}
+"""What ``--hide`` takes away, and the environment variables that do it; subprocesses have them, too."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--hide", default="", metavar="A,B", help=f"Run without these: {', '.join(HIDDEN)}.")
+
+
+def pytest_configure(config):
+    """Set the machine up before anything of the package that looks at it is imported."""
+    for feature in filter(None, config.getoption("--hide").split(",")):
+        if feature not in HIDDEN:
+            raise pytest.UsageError(f"--hide knows {', '.join(HIDDEN)}, not {feature!r}.")
+        if feature in LIBRARIES:
+            sys.modules[feature.replace("-", "_")] = None  # pytest.importorskip does not find it, either
+        for name, value in HIDDEN[feature].items():
+            others = [os.environ[name]] if name == HIDE and os.environ.get(HIDE) else []
+            os.environ[name] = ",".join([*others, value])
+    os.environ.setdefault(
+        "NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba")
+    )  # of this process and its children
+    if not cuda_devices():
+        os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # read when numba is imported
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the warm-up, which compiles the kernels for all tests behind it."""
+    items.sort(key=lambda item: item.fspath.basename != "test_warmup.py")
+
+
+@pytest.fixture
+def hide(monkeypatch):
+    """Hide features of the machine for one test, beside those that are hidden for all."""
+    before = os.environ.get(HIDE, "")
+    return lambda *features: monkeypatch.setenv(HIDE, ",".join([before, *features]))
 
 
 @pytest.fixture(autouse=True)

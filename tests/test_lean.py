@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+
 import tiny_scan
 
 HEAVY = ("torch", "numba", "onnxruntime", "openvino", "nibabel", "numpy", "PIL", "scipy")
@@ -23,6 +24,7 @@ MODELS = ("list", "show", "verify", "import", "fetch", "remove")
 COMMANDS = (
     [],
     *([name] for name in ("run", "phantom", "warmup", "selftest", "bench", "export", "models")),
+    *(["export", name] for name in ("model", "verify", "engine")),
     *(["models", name] for name in MODELS),
 )
 

@@ -8,8 +8,8 @@ import weakref
 
 import numpy as np
 import pytest
-import tiny_scan
 
+import tiny_scan
 from spineps_rt.errors import MissingFileError, NotFiniteError
 from spineps_rt.options import EngineOptions, Options
 from spineps_rt.overlap import ThreeStages

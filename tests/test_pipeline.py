@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import weakref
-from dataclasses import replace
-from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
+
 import tiny_models
 import tiny_scan
-
 from spineps_rt.errors import (
     ContractError,
     EmptyImageError,
@@ -24,11 +21,9 @@ from spineps_rt.errors import (
     NotFiniteError,
 )
 from spineps_rt.inference.networks import open_predictors
-from spineps_rt.inference.predictors import Predictors, RunStats
 from spineps_rt.io.nifti import read_nifti
-from spineps_rt.kernels.boxes import cut_windows
 from spineps_rt.models import resolve_models
-from spineps_rt.options import AS_SPINEPS, DEVICES, EngineOptions, Options
+from spineps_rt.options import DEVICES, EngineOptions, Options
 from spineps_rt.pipeline import Pipeline, segment
 from spineps_rt.volume import Volume, reorient
 
@@ -42,6 +37,7 @@ STAGES = (
     "reconcile",
     "labeling",
     "points",
+    "quality",
 )
 OPTIONS = Options(engine=EngineOptions("onnx", threads=1))
 
@@ -189,10 +185,9 @@ def test_missing_model_is_an_error(tmp_path):
 
 def test_every_device_can_be_asked_for(models):
     for device in DEVICES:
-        try:
+        may_lack = device not in ("auto", "cpu", "onnx")
+        with contextlib.suppress(EngineError) if may_lack else contextlib.nullcontext():
             Pipeline(models, options=Options(engine=EngineOptions(device))).close()
-        except EngineError as error:
-            assert device in ("cuda", "onnx-tensorrt", "tensorrt", "tensorrt-rtx"), error
     with pytest.raises(EngineError, match="quantum"):
         Pipeline(models, options=Options(engine=EngineOptions("quantum")))
 
@@ -220,55 +215,3 @@ def test_what_is_used_up_lets_go_of_its_arrays(models):
         masks = [weakref.ref(mask) for mask in predicted.masks]
         pipeline.finish(predicted)
         assert [mask() for mask in masks] == [None, None]
-
-
-GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "B"
-
-
-@pytest.mark.skipif(not GOLDEN.is_dir(), reason="the peer's answers (../shared/golden) are not here")
-def test_whole_way_equals_spineps_where_the_networks_answer_alike(tmp_path):
-    """SPINEPS 2.1.3's own run on a phantom, its two networks' answers replayed: every voxel equal."""
-
-    def voxels(name):
-        return np.asarray(nib.load(GOLDEN / name).dataobj)
-
-    class Recorded:
-        """Both of SPINEPS's networks, as they answered."""
-
-        provider = "record"
-
-        def __init__(self, model):
-            self.model = model
-
-        def classify(self, image, _options, **_):
-            oracle = voxels("oracle_sem.nii.gz").astype(np.uint8)
-            assert image.shape == oracle.shape
-            return oracle, RunStats("record", 1, 1, 0.0)
-
-        def classify_windows(self, labels, table, starts):
-            cutouts = cut_windows(labels, table, starts, self.model.cutout)
-            assert np.array_equal(cutouts, recorded["cuts"])
-            asked.append(len(cutouts))
-            yield from recorded["preds"].astype(np.uint8)
-            return RunStats("record", len(starts), len(starts), 0.0)
-
-    asked = []
-    with np.load(GOLDEN / "cuts.npz") as file:
-        recorded = {name: file[name] for name in ("cuts", "preds")}
-    limits = {"cutout": (248, 304, 64), "corpus_size_cleaning": 100, "vert_size_threshold": 250}
-    tiny_models.write_semantic(tmp_path / "semantic", spacing=(0.75, 0.75, 1.65))
-    tiny_models.write_instance(tmp_path / "instance", spacing=(0.75, 0.75, 1.65), **limits)
-    pair = resolve_models(tmp_path)
-    networks = Predictors(Recorded(pair.semantic), Recorded(pair.instance))
-    options = replace(AS_SPINEPS, engine=OPTIONS.engine)
-    with Pipeline(options=options, predictors=networks) as pipeline:
-        result = pipeline.run(GOLDEN / "sub-phantom_T2w.nii.gz")
-    assert asked == [len(recorded["cuts"])]
-    assert np.array_equal(result.semantic.array, voxels("sub-phantom_mod-T2w_seg-spine_msk.nii.gz"))
-    assert np.array_equal(result.instances.array, voxels("sub-phantom_mod-T2w_seg-vert_msk.nii.gz"))
-    _, points = json.loads((GOLDEN / "sub-phantom_mod-T2w_seg-spine_ctd.json").read_text())
-    expected = {int(v): place["50"] for v, place in points.items()}
-    found = {v: point for (v, _), point in result.centroids.points.items()}
-    assert found.keys() == expected.keys()
-    for v, point in found.items():
-        assert point == pytest.approx(expected[v], abs=0.006), v  # SPINEPS rounds to two decimals

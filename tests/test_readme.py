@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-import tiny_scan
 
 import spineps_rt
+import tiny_scan
 from spineps_rt import errors, labels
 from spineps_rt.cli.main import INTERRUPTED
 from spineps_rt.cli.run import run
@@ -72,7 +72,7 @@ def test_exit_code_table_is_that_of_the_errors():
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, errors.SpinepsError)
     }
-    listed = [int(code) for code, _ in pairs(table("| exit code |"))]
+    listed = [int(code) for code, _ in pairs(table("| exit code |")) if code]
     assert sorted(listed) == sorted({0, 2, INTERRUPTED, 143} | codes)
 
 

@@ -143,7 +143,7 @@ def shear(angle):
         (np.diag([1, 0, 1, 1.0]), "spacing is 1 x 0 x 1 mm"),
         (np.diag([1, 1, 1000, 1.0]), "units"),
         (np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]), "right angles"),
-        (shear(2), "off by 2.0 degrees"),
+        (shear(2), "off right angles by 2.0 degrees"),
     ],
 )
 def test_affines_that_no_scan_has(affine, what):
@@ -177,7 +177,7 @@ def test_reorient_as_tptbox():
 
 @pytest.mark.parametrize("codes", ["PIX", "PIP", "PA", "PIRS", "pir"])
 def test_codes_that_are_no_orientation(codes):
-    with pytest.raises(errors.ContractError, match="orientation"):
+    with pytest.raises(errors.ContractError, match="Orientation"):
         reorient(image(), codes)
 
 
@@ -200,12 +200,12 @@ def test_crop():
     ],
 )
 def test_boxes_that_do_not_fit(box):
-    with pytest.raises(errors.ContractError, match="box"):
+    with pytest.raises(errors.ContractError, match=r"[Bb]ox"):
         crop(image(), box)
 
 
 def test_with_array_demands_the_shape():
-    with pytest.raises(errors.ContractError, match="the grid has shape"):
+    with pytest.raises(errors.ContractError, match="The grid has shape"):
         image().with_array(IMAGE[1:])
 
 

@@ -12,8 +12,8 @@ import click
 import numpy as np
 import torch
 import torch.nn.functional as F
-from spineps_rt.export.networks import InstanceUnet
 
+from spineps_rt.export.checkpoints.instance_unet import InstanceUnet
 from training import cutouts, folders
 from training.phantoms import SPACING as PHANTOM_SPACING
 from training.phantoms import PhantomPool

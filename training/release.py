@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 import torch
-from spineps_rt.export.folder import write_model
-from spineps_rt.export.networks import InstanceUnet, build_semantic
-from spineps_rt.export.onnx import LabelsToClasses, first_layer, to_onnx
 
+from spineps_rt.export.checkpoints.instance_unet import InstanceUnet, LabelsToClasses
+from spineps_rt.export.checkpoints.plans import build_semantic
+from spineps_rt.export.folder import write_model
+from spineps_rt.export.graphs.trace import first_layer, to_onnx
 from spineps_rt.labels import SEMANTIC_CLASSES
 from training import cutouts, folders, plans
 
@@ -62,7 +63,6 @@ def _semantic() -> None:
         "output": {"name": "logits", "dtype": "float32", "shape": [1, plans.CLASSES, *plans.PATCH]},
         "labels": {str(i): label for i, label in enumerate(SEMANTIC_CLASSES) if label},
         "sacrum_ids": [26],
-        "has_c1": False,
     }
     write_model(ENGINES / "t2w_semantic", graph, manifest)
 
@@ -85,7 +85,6 @@ def _instance() -> None:
         "output": {"name": "classes", "dtype": "uint8", "shape": [1, *cutout]},
         "mapping": {**mapped, "26": 0},
         "corpus_size_cleaning": 100,
-        "corpus_border_threshold": 10,
         "vert_size_threshold": 250,
         **first_layer(whole, graph),
     }

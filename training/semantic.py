@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from spineps_rt.export.networks import build_semantic
 
+from spineps_rt.export.checkpoints.plans import build_semantic
 from training import folders, losses, patches, plans, spider
 from training.phantoms import PhantomPool
 from training.trainer import Batch, Trainer

@@ -88,8 +88,12 @@ class Engine(ABC):
             answer[i : i + size] = self._infer_some(batch[i : i + size], self._run)
         return answer
 
-    def device_buffers(self) -> Any:
-        """Return the network between buffers of a GPU, a ``backends.device_buffers.DeviceRun``, or None."""
+    def device_buffers(self, shared: Any = None) -> Any:  # noqa: ARG002 (a back end with a GPU takes them)
+        """Return the network between buffers of a GPU, a ``backends.device_buffers.DeviceRun``, or None.
+
+        Args:
+            shared: ``backends.device_buffers.Buffers`` to lie between, when none were taken yet.
+        """
         return None
 
     def switch_variant(self, model: Model) -> bool:  # noqa: ARG002 (a back end that can says how)

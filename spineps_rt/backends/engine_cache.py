@@ -13,12 +13,14 @@ import os
 import re
 import shlex
 import stat
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from spineps_rt.backends.base import UnavailableError
-from spineps_rt.errors import EngineError
+from spineps_rt.errors import EngineError, OutputError
+from spineps_rt.machine import user_folder, user_id
 
 FOLDER_VARIABLE = "SPINEPS_RT_CACHE"
 
@@ -52,7 +54,7 @@ class EngineKey:
         Args:
             source: The model's folder.
         """
-        words = ["spineps-rt export --engine", self.library]
+        words = ["spineps-rt export engine --library", self.library]
         if self.library == "tensorrt-rtx":
             words.append(f"--sm {self.target.removeprefix('sm')}")
         elif not self.target.startswith("sm"):
@@ -63,13 +65,44 @@ class EngineKey:
 
 
 def cache_folder() -> Path:
-    """Name the user's cache: ``SPINEPS_RT_CACHE``, else a folder where the platform keeps such things."""
+    """Name the user's cache: ``SPINEPS_RT_CACHE``, else where the platform keeps a user's caches.
+
+    Raises:
+        EngineError: The user has no home folder.
+    """
     if chosen := os.environ.get(FOLDER_VARIABLE):
         return Path(chosen)
-    home, variable = (".cache", "XDG_CACHE_HOME")
-    if sys.platform == "win32":
-        home, variable = ("AppData/Local", "LOCALAPPDATA")
-    return Path(os.environ.get(variable) or Path.home() / home) / "spineps-rt"
+    folder = user_folder(user_cache_path)
+    if folder is None:
+        raise EngineError(
+            f"There is no home folder to keep engines in; set {FOLDER_VARIABLE} to a folder of your own."
+        )
+    return folder
+
+
+def private_folder(name: str = "") -> Path:
+    """Make the cache if need be.
+
+    Args:
+        name: Of a folder in it; empty for itself.
+
+    Returns:
+        The folder, which only this user can write.
+
+    Raises:
+        EngineError: It is there and not private.
+        OutputError: It cannot be made.
+    """
+    for folder in (cache_folder(), cache_folder() / name):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"The engine cache {folder} cannot be made ({error.strerror}); name another folder with "
+                f"{FOLDER_VARIABLE}."
+            ) from error
+        require_private(folder)
+    return folder
 
 
 def find_engine(key: EngineKey, *, source: str | Path) -> bytes:
@@ -95,21 +128,21 @@ def find_engine(key: EngineKey, *, source: str | Path) -> bytes:
     if not path.is_file():
         raise UnavailableError(f"There is no engine {path.name} in {folder}{_others(key, folder)}. {build}")
     try:
-        said = json.loads(read_own(beside))
+        metadata = json.loads(read_own(beside))
         engine = read_own(path)
     except FileNotFoundError as error:
         raise EngineError(f"{path} has no metadata beside it ({beside.name}). {build}") from error
     except (OSError, ValueError) as error:
         raise EngineError(f"{path} or its metadata cannot be read: {error}. {build}") from error
     for field, expected in asdict(key).items():
-        found = said.get(field) if isinstance(said, dict) else None
+        found = metadata.get(field) if isinstance(metadata, dict) else None
         if found != expected:
             raise EngineError(
                 f"{path} is stale or not what its name says: its {field} is {found}; expected {expected}. "
                 f"{build}"
             )
     digest = hashlib.sha256(engine).hexdigest()
-    if digest != said.get("engine_sha256"):
+    if digest != metadata.get("engine_sha256"):
         raise EngineError(f"{path} is damaged: its SHA-256 is not that of its metadata. {build}")
     return engine
 
@@ -122,12 +155,12 @@ def require_private(folder: Path) -> None:
     Raises:
         EngineError: The folder belongs to somebody else, or others may write it.
     """
-    if os.name != "posix":
+    user, found = user_id(), folder.stat()
+    if user is None:
         return
-    found = folder.stat()
-    if found.st_uid != os.geteuid():
+    if found.st_uid != user:
         raise EngineError(
-            f"The engine cache {folder} belongs to user {found.st_uid}, this program runs as {os.geteuid()}. "
+            f"The engine cache {folder} belongs to user {found.st_uid}, this program runs as {user}. "
             f"An engine file is code: name a folder of your own with {FOLDER_VARIABLE}."
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -145,7 +178,7 @@ def read_own(path: Path) -> bytes:
     """
     with path.open("rb") as handle:
         owner = os.fstat(handle.fileno()).st_uid
-        if os.name == "posix" and owner != os.geteuid():
+        if user_id() not in (None, owner):
             raise PermissionError(f"{path} belongs to user {owner}")
         return handle.read()
 

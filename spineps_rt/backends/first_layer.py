@@ -8,7 +8,7 @@ import numpy as np
 
 from spineps_rt.backends.telemetry import import_openvino
 from spineps_rt.kernels.one_hot import OneHotConvolution, convolve, prepare
-from spineps_rt.models.parts import FirstLayer
+from spineps_rt.models.graphs import FirstLayer
 
 _FEATURES_SECOND = np.array([0, 4, 1, 2, 3])
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from spineps_rt.backends.base import Engine
+from spineps_rt.backends.device_buffers import Buffers, DeviceRun, FoldsRun
+from spineps_rt.errors import EngineError
 from spineps_rt.models.manifest import Model, TensorSpec
 from spineps_rt.models.resolve import M, select_variant
 
@@ -32,7 +34,7 @@ def each_fold(model: M) -> list[M]:
 
 
 class FoldsEngine(Engine):
-    """An engine for every fold; their answers meet on the host, so none lies between buffers of a GPU."""
+    """An engine for every fold; their answers meet where they are run, on the host or on a GPU."""
 
     def __init__(self, model: Model, open_one: Callable[[Model], Engine]) -> None:
         """Open the engines of the folds: all or none.
@@ -50,6 +52,7 @@ class FoldsEngine(Engine):
             chosen = select_variant(model, self._engines[0].model.variant)
             super().__init__(chosen, provider=f"{ran}, {len(self._engines)} folds in turn")
             self._opened = stack.pop_all()
+        self._device: FoldsRun | None = None
 
     def _signature(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         return self._engines[0]._signature()
@@ -62,7 +65,41 @@ class FoldsEngine(Engine):
         total /= len(self._engines)
         return total.astype(self.model.output.dtype, copy=False)
 
+    def device_buffers(self, shared: Buffers | None = None) -> FoldsRun | None:
+        """Return all folds between one pair of buffers of a GPU; None where one of them cannot lie there."""
+        if self._device is None:
+            runs: list[DeviceRun] = []
+            for engine in self._engines:
+                run = engine.device_buffers(runs[0].buffers if runs else shared)
+                if run is None:
+                    return None
+                runs.append(run)
+            with self.explained():
+                self._device = FoldsRun(runs, (self.model.input, self.model.output))
+        return self._device
+
+    def switch_variant(self, model: Model) -> bool:
+        """Let every fold run another variant."""
+        self._device = None
+        for n, (engine, one) in enumerate(zip(self._engines, each_fold(model))):
+            if not engine.switch_variant(one):
+                if n == 0:
+                    return False
+                raise EngineError(
+                    f"Fold {n} of model {model.name!r} lacks the variant {model.variant!r} that the folds "
+                    "before it have; build or export all folds again."
+                )
+        self._adopt(select_variant(model, self._engines[0].model.variant))
+        return True
+
+    def release_buffers(self) -> None:
+        """Release what all folds work in."""
+        self._device = None
+        for engine in self._engines:
+            engine.release_buffers()
+
     def close(self) -> None:
         """Release the engines of the folds."""
         super().close()
+        self._device = None
         self._opened.close()

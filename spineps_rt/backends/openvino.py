@@ -10,6 +10,7 @@ from spineps_rt.backends.base import Engine, UnavailableError
 from spineps_rt.backends.first_layer import LabelConvolution, take_first_layer
 from spineps_rt.backends.telemetry import import_openvino
 from spineps_rt.errors import ModelError
+from spineps_rt.machine import computes_bfloat16
 from spineps_rt.models.graphs import GRAPH
 from spineps_rt.models.manifest import InstanceModel, Model, TensorSpec
 from spineps_rt.models.resolve import read_graph
@@ -35,17 +36,12 @@ class OpenVinoEngine(Engine):
             UnavailableError: OpenVINO is not installed, or bfloat16 was asked for and the processor lacks it.
             ModelError: The graph cannot be read.
         """
-        try:
-            openvino = import_openvino()
-        except ImportError as error:
-            raise UnavailableError(
-                f"OpenVINO is not installed ({error}): pip install 'spineps-rt[cpu]'"
-            ) from error
-        core = openvino.Core()
-        able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if bf16 and not able:
-            raise UnavailableError("This processor does not compute in bfloat16; ask for openvino instead.")
+        core = _core()
+        if bf16:
+            require_bfloat16(core)
+        able = computes_bfloat16(core)
         vouched = able and BF16 in model.variants and model.graphs == model.folds
+        vouched = vouched and model.variants[BF16].vouched("openvino")
         precision = "bf16" if (vouched if bf16 is None else bf16) else "f32"
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         if threads:
@@ -86,6 +82,29 @@ class OpenVinoEngine(Engine):
         """Release the compiled model."""
         super().close()
         self._request = self._compiled = None
+
+
+def require_bfloat16(core: Any = None) -> None:
+    """Refuse to go on where the CPU cannot run a network in bfloat16.
+
+    Args:
+        core: An ``openvino.Core``; None makes one.
+
+    Raises:
+        UnavailableError: OpenVINO is not installed, or the processor lacks bfloat16.
+    """
+    if not computes_bfloat16(core or _core()):
+        raise UnavailableError(
+            "This processor does not compute in bfloat16, which takes AVX-512 or newer; choose device "
+            "openvino, or leave precision bf16 out."
+        )
+
+
+def _core() -> Any:
+    try:
+        return import_openvino().Core()
+    except ImportError as error:
+        raise UnavailableError(f"OpenVINO cannot be imported ({error}): pip install openvino.") from error
 
 
 def _specs(ports: Any) -> list[TensorSpec]:

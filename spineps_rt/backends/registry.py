@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib import metadata
 
 from spineps_rt.backends.base import Engine, UnavailableError
 from spineps_rt.backends.folds import FoldsEngine
 from spineps_rt.errors import EngineError
+from spineps_rt.machine import has
 from spineps_rt.models.manifest import Model
 from spineps_rt.models.resolve import select_variant
 
@@ -101,6 +103,7 @@ def open_engine(
     reasons = []
     for name in _CHOICES[device]:
         try:
+            model.require_vouched(name.partition(",")[0].removesuffix("-bf16"))
             one = partial(_OPENERS[name], threads=threads)
             return one(model) if len(model.folds) == 1 else FoldsEngine(model, one)
         except EngineError as error:
@@ -108,15 +111,29 @@ def open_engine(
             if len(_CHOICES[device]) > 1 and not isinstance(error, UnavailableError):
                 _LOG.warning("Trying the next engine, because %s", error)
             reasons.append(str(error))
-    raise EngineError(f"Device {device!r} cannot be had. {' '.join(reasons)} Installed: {installed()}.")
+    details = " ".join([*reasons, installed()])
+    raise EngineError(f"Device {device!r} cannot be had. {details}")
+
+
+_PACKAGES = {
+    "openvino": ("openvino",),
+    "onnxruntime": ("onnxruntime-gpu", "onnxruntime"),
+    "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
+    "tensorrt-rtx": ("tensorrt-rtx", "tensorrt-rtx-cu12"),
+}
+"""Library to the packages that may hold it."""
+_INSTALL = (
+    "Install one: pip install openvino on a processor of Intel's or AMD's kind or Arm; "
+    "pip install 'spineps-rt[gpu13]' on an NVIDIA GPU with a driver of CUDA 13, [gpu12] with an older one; "
+    "pip install 'spineps-rt[onnx]' elsewhere."
+)
 
 
 def installed() -> str:
-    """Name the inference libraries that are installed, with their versions."""
+    """Name the inference libraries that are installed, with their versions, or say how to get one."""
     found = []
-    for name in ("onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"):
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            continue
-    return ", ".join(found) or "no inference library"
+    for library, packages in _PACKAGES.items():
+        for name in packages if has(library) else ():
+            with suppress(metadata.PackageNotFoundError):
+                found.append(f"{name} {metadata.version(name)}")
+    return f"Installed: {', '.join(found)}." if found else f"No inference library is installed. {_INSTALL}"

@@ -11,6 +11,8 @@ import os
 import sys
 from types import ModuleType
 
+from spineps_rt.machine import require_library
+
 _TELEMETRY = "openvino_telemetry"
 
 
@@ -18,8 +20,9 @@ def import_onnxruntime() -> ModuleType:
     """Import ONNX Runtime with its telemetry off.
 
     Raises:
-        ImportError: It is not installed.
+        ImportError: It is not installed, or hidden.
     """
+    require_library("onnxruntime")
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read while the library loads; the call below comes too late
     import onnxruntime  # noqa: PLC0415 (slow to import)
 
@@ -31,8 +34,9 @@ def import_openvino() -> ModuleType:
     """Import OpenVINO with its telemetry off: it takes its own stub where the sender cannot be imported.
 
     Raises:
-        ImportError: It is not installed.
+        ImportError: It is not installed, or hidden.
     """
+    require_library("openvino")
     hidden = _TELEMETRY not in sys.modules
     if hidden:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]

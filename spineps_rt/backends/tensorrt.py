@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 
 from spineps_rt.backends.base import Engine, UnavailableError
-from spineps_rt.backends.device_buffers import TensorRtRun
+from spineps_rt.backends.device_buffers import SCRATCH, Buffers, TensorRtRun, tensorrt_context
 from spineps_rt.backends.engine_cache import EngineKey, find_engine
-from spineps_rt.backends.gpu import compute_capability, kernels_compile
+from spineps_rt.backends.gpu import compute_capability, free_memory, gpu_and_driver, kernels_compile, way
+from spineps_rt.backends.runtime_cache import (
+    context_config,
+    read_runtime_cache,
+    runtime_key,
+    write_runtime_cache,
+)
 from spineps_rt.backends.tensorrt_library import Library, load_library
 from spineps_rt.errors import EngineError
 from spineps_rt.models.manifest import Model, TensorSpec
@@ -28,6 +34,12 @@ DTYPES = {"FLOAT": "float32", "HALF": "float16", "UINT8": "uint8"}
 
 class TensorRtEngine(Engine):
     """An engine that was built beforehand; what is not in the cache is not built here."""
+
+    _context: Any
+    _config: Any
+    _cache: Any
+    _engine: Any
+    _runtime: Any
 
     def __init__(self, model: Model, *, library: str) -> None:
         """Load the engine for this GPU.
@@ -51,19 +63,26 @@ class TensorRtEngine(Engine):
         super().__init__(found[0], provider=self._load(*found))
 
     def _load(self, model: Model, key: EngineKey, plan: bytes) -> str:
-        """Load a serialised engine; returns what runs."""
-        self._device: TensorRtRun | None = None
-        self._engine: Any = None
-        self._runtime: Any = self._library.module.Runtime(self._library.logger)
+        """Load a serialised engine and let go of the one before; returns what runs."""
+        self._forget()
+        self._runtime = self._library.module.Runtime(self._library.logger)
         # A version-compatible engine brings the program that runs it. It came from the private cache.
         self._runtime.engine_host_code_allowed = key.version != self._library.version
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineError(
                 f"{key.library} {self._library.version} refuses the engine {key.name}: "
-                f"{self._library.complaints()}. Build it again: {key.command(model.folder)}"
+                f"{self._library.error_text()}. Build it again: {key.command(model.folder)}"
             )
-        return f"{key.library} {key.version} {key.target} {key.precision}"
+        self._key = runtime_key(key, gpu_and_driver())
+        self._kept = read_runtime_cache(self._key)
+        return f"{key.library} {key.version} {key.target} {key.precision}, {way()}"
+
+    def _forget(self) -> None:
+        """Let go of everything, what depends on another thing before that."""
+        self._device: TensorRtRun | None = None
+        self._context = self._config = self._cache = None
+        self._engine = self._runtime = None
 
     def _signature(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         return signature(self._engine, self._library)
@@ -74,19 +93,23 @@ class TensorRtEngine(Engine):
     def _run_borrowed(self, batch: np.ndarray) -> np.ndarray:
         return self._between_buffers().run(batch)
 
-    def _between_buffers(self) -> TensorRtRun:
+    def _between_buffers(self, shared: Buffers | None = None) -> TensorRtRun:
         """The network between buffers of the GPU; made when first asked for."""
+        error_text = self._library.error_text
+        if self._context is None:
+            self._config, self._cache = context_config(self._engine, self._library.module, self._kept)
+            self._context = tensorrt_context(self._engine, self._config, error_text=error_text)
         if self._device is None:
             ends = (self.model.input, self.model.output)
-            self._device = TensorRtRun(self._engine, ends, complaints=self._library.complaints)
+            self._device = TensorRtRun(self._context, ends, error_text=error_text, buffers=shared)
         return self._device
 
-    def device_buffers(self) -> TensorRtRun | None:
+    def device_buffers(self, shared: Buffers | None = None) -> TensorRtRun | None:
         """Return the network between buffers of the GPU; None where no kernel can be compiled for it."""
         if not (kernels_compile() and self._open):
             return None
         with self.explained():
-            return self._between_buffers()
+            return self._between_buffers(shared)
 
     def switch_variant(self, model: Model) -> bool:
         """Load the engine of another variant if it is in the cache; the present one goes first."""
@@ -99,13 +122,27 @@ class TensorRtEngine(Engine):
         return True
 
     def release_buffers(self) -> None:
-        """Release the activations and the memory of both ends."""
+        """Release the activations and the memory of both ends; the context and its kernels stay."""
+        if self._device is None:
+            return
         self._device = None
+        SCRATCH.release()
+        free_memory()
+        self._keep_kernels()
+
+    def _keep_kernels(self) -> None:
+        """Write what the library has compiled, if it is new."""
+        if self._cache is not None:
+            compiled = bytes(self._cache.serialize())
+            if compiled and compiled != self._kept:
+                write_runtime_cache(self._key, compiled)
+                self._kept = compiled
 
     def close(self) -> None:
         """Release the engine."""
         super().close()
-        self._device = self._engine = self._runtime = None
+        self.release_buffers()
+        self._forget()
 
 
 def engine_key(model: Model, library: Library, target: str) -> EngineKey:
@@ -135,7 +172,8 @@ def find_plan(model: M, library: Library, target: str) -> tuple[M, EngineKey, by
         UnavailableError: There is none.
         EngineError: The one that fits closest is refused; no other is tried.
     """
-    half = [select_variant(model, HALF)] if not model.variant and HALF in model.variants else []
+    fit = not model.variant and HALF in model.variants and model.variants[HALF].vouched(library.name)
+    half = [select_variant(model, HALF)] if fit else []
     absent: list[UnavailableError] = []
     for one in (*half, model):
         for key in _fitting(engine_key(one, library, target)):

@@ -11,9 +11,10 @@ from typing import Any
 
 from spineps_rt.backends.base import UnavailableError
 from spineps_rt.errors import EngineError
+from spineps_rt.machine import require_library
 
-LIBRARIES = {"tensorrt-rtx": ("tensorrt_rtx", "rtx"), "tensorrt": ("tensorrt", "gpu")}
-"""Device and package -> module, extra of this package."""
+LIBRARIES = {"tensorrt-rtx": ("tensorrt_rtx", "rtx13"), "tensorrt": ("tensorrt", "gpu13")}
+"""Device -> module, and the extra of this package for CUDA 13; that for CUDA 12 ends in 12."""
 _KEPT = 50_000
 """Messages kept; a build says some ten thousand, which nobody may ask for."""
 
@@ -32,22 +33,21 @@ class Library:
         """As the library spells it."""
         return str(self.module.__version__)
 
-    def told(self) -> list[str]:
+    def drain_messages(self) -> list[str]:
         """Take what the library has said since this was last asked, one message an item."""
         taken = [text for _, text in self.logger.messages]
         self.logger.messages.clear()
         return taken
 
-    def complaints(self) -> str:
+    def error_text(self) -> str:
         """Take what the library has said; only its errors, one after the other."""
         errors = [text for severity, text in self.logger.messages if "ERROR" in severity]
         self.logger.messages.clear()
         return " ".join(errors) or "it gives no reason"
 
 
-@functools.cache
 def load_library(name: str) -> Library:
-    """Import a library, once.
+    """Import a library, once in a process.
 
     Args:
         name: One of :data:`LIBRARIES`.
@@ -61,13 +61,20 @@ def load_library(name: str) -> Library:
     """
     if name not in LIBRARIES:
         raise EngineError(f"There is no engine {name!r} to build; choose one of {', '.join(LIBRARIES)}.")
-    module_name, extra = LIBRARIES[name]
     try:
-        module = importlib.import_module(module_name)
+        require_library(name)
+        return _load(name)
     except (ImportError, OSError) as error:
+        extra = LIBRARIES[name][1]
         raise UnavailableError(
-            f"{name} is not installed ({error}): pip install 'spineps-rt[{extra}]'"
+            f"{name} cannot be imported ({error}): pip install 'spineps-rt[{extra}]', or "
+            f"[{extra[:-1]}2] with a driver of CUDA 12."
         ) from error
+
+
+@functools.cache
+def _load(name: str) -> Library:
+    module = importlib.import_module(LIBRARIES[name][0])
     return Library(name, module, _logger(module))
 
 

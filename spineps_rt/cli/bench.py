@@ -26,7 +26,7 @@ _THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def _engines(_context: click.Context, _option: click.Parameter, value: str) -> list[str]:
     names = [name for name in DEVICES if name not in ("auto", "cpu")] if value == "all" else value.split(",")
     if wrong := [name for name in names if name not in DEVICES]:
-        raise click.BadParameter(f"there is no {wrong[0]!r}; give all, or some of {', '.join(DEVICES)}.")
+        raise click.BadParameter(f"There is no {wrong[0]!r}; give all, or some of {', '.join(DEVICES)}.")
     return list(dict.fromkeys(names))
 
 
@@ -94,14 +94,14 @@ def bench(
     else:
         found = [_in_a_process(scan, model, name, settings) for name in engines]
         if all("fault" in one for one in found):
-            raise EngineError(f"no engine could be measured. {found[0]['device']}: {found[0]['fault']}")
+            raise EngineError(f"No engine could be measured. {found[0]['device']}: {found[0]['fault']}")
     document = {
         **{"schema": 1, "spineps_rt": __version__, "platform": platform_facts()},
         **{"scan": scan.name, **settings, "engines": found},
     }
     click.echo(bench_table(document), nl=False)
     if output is not None:
-        from spineps_rt.io.streams import write_together  # noqa: PLC0415
+        from spineps_rt.io.atomic import write_together  # noqa: PLC0415
 
         write_together([(output, (json.dumps(document, indent=1) + "\n").encode())])
 
@@ -152,10 +152,10 @@ def _plan(scan: Path | None, model: str | None, limit: int | None) -> None:
     click.echo(f"tiles {best.tiles}, {best.batches[0]} at once; cutouts {best.batches[1]} at once")
     click.echo(f"logits summed in {best.sums}: spineps-rt run --sums {best.sums}")
     for batch in sorted({*best.batches} - {1}):
-        made = f"spineps-rt export MODEL -o FOLDER --batch {batch}, then --model FOLDER@b{batch}"
+        made = f"spineps-rt export model MODEL -o FOLDER --batch {batch}, then --model FOLDER@b{batch}"
         click.echo(f"a graph for {batch} at once: {made}")
     if not fitting:
         raise EngineError(
-            f"this scan does not fit into {mib(limit or 0)}: the most frugal way takes {mib(best.total)}. "
+            f"This scan does not fit into {mib(limit or 0)}: the most frugal way takes {mib(best.total)}. "
             "Crop the scan to the spine, take a smaller model, or run on the CPU."
         )

@@ -105,7 +105,7 @@ def _parse(settings: tuple[str, ...]) -> Variants:
     for setting in settings:
         name, _, value = setting.partition("=")
         if name not in defaults or not value:
-            raise ContractError(f"variant {setting!r}: give NAME=VALUE, NAME one of {', '.join(defaults)}.")
+            raise ContractError(f"Variant {setting!r}: give NAME=VALUE, NAME one of {', '.join(defaults)}.")
         found[name] = _value(name, value, defaults[name])
     return Variants(**found)  # type: ignore[arg-type]
 
@@ -120,13 +120,13 @@ def _value(name: str, value: str, default: object) -> object:
     try:
         return float(value)
     except ValueError as error:
-        raise ContractError(f"variant {name}={value!r}: give a number.") from error
+        raise ContractError(f"Variant {name}={value!r}: give a number.") from error
 
 
 def _write(phantom: Phantom, paths: list[Path]) -> None:
     """Write image and truth, all of them or none."""
+    from spineps_rt.io.atomic import write_together  # noqa: PLC0415
     from spineps_rt.io.nifti import encode_nifti  # noqa: PLC0415
-    from spineps_rt.io.streams import write_together  # noqa: PLC0415
 
     image = phantom.image.array.round().clip(0, 32767).astype("int16")
     arrays = (image, phantom.semantic.array, phantom.instance.array)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 from collections.abc import Callable
 from threading import RLock
 from time import perf_counter
 from typing import TextIO
+
+from spineps_rt.machine import terminal_columns
 
 # Rough shares of a run's time, so that the bar moves evenly.
 _SHARES = {
@@ -25,7 +26,7 @@ _SHARES = {
 _BAR = 24
 
 
-class Progress:
+class ProgressDisplay:
     """Shows how far scans are; :meth:`scan` gives what each of them reports to, from any thread."""
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
@@ -106,7 +107,7 @@ class Progress:
             full, empty = self._blocks[0], self._blocks[1]
             filled = round(done * _BAR)
             text = f"{title} {full * filled}{empty * (_BAR - filled)} {done:4.0%} {stage}"
-            text = text[-(shutil.get_terminal_size().columns - 1) :]
+            text = text[-(terminal_columns() - 1) :]
             if text != self._drawn:
                 padding = " " * max(len(self._drawn) - len(text), 0)
                 print("\r" + text + padding, end="", file=self._stream, flush=True)
@@ -114,9 +115,9 @@ class Progress:
 
 
 class _LineHandler(logging.Handler):
-    """Hands log records to a Progress."""
+    """Hands log records to a ProgressDisplay."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ProgressDisplay) -> None:
         super().__init__()
         self._progress = progress
 

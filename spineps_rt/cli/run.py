@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spineps_rt.cli import options as shared
-from spineps_rt.cli.progress import Progress
+from spineps_rt.cli.progress import ProgressDisplay
 from spineps_rt.errors import SpinepsError
 from spineps_rt.io.naming import OutputPaths, check_distinct, check_writable, output_paths
 from spineps_rt.options import (
     COUNT_FROM,
+    STRICT,
     SUMS,
     EngineOptions,
     LabelingOptions,
@@ -73,6 +74,11 @@ Job = tuple[Callable[[str, float], None], Path, OutputPaths]
     show_default=True,
     help="What a GPU sums logits in; float16 takes half the memory.",
 )
+@click.option(
+    "--strict",
+    type=click.Choice(STRICT),
+    help="Make this verdict on the masks, and what is worse, an error; then nothing is written.",
+)
 @click.option("--any-plane", is_flag=True, help="Accept scans whose slices are not sagittal.")
 @shared.verbose
 @shared.quiet
@@ -89,6 +95,7 @@ def run(
     mirror: bool,
     localize: bool,
     sums: str,
+    strict: str | None,
     any_plane: bool,
     verbose: bool,
     quiet: bool,
@@ -113,14 +120,14 @@ def run(
         engine=EngineOptions(device, threads),
         any_plane=any_plane,
     )
-    progress = Progress(quiet=quiet)
+    progress = ProgressDisplay(quiet=quiet)
     progress.show_logs(verbose=verbose)
     accepted, failures = _accept(scans, output, overwrite=overwrite)
     if accepted:
         from spineps_rt.pipeline import Pipeline  # noqa: PLC0415 (numba and the engines; --help needs neither)
 
         with Pipeline(model, options=options) as pipeline:
-            failures += _segment_all(pipeline, accepted, progress)
+            failures += _segment_all(pipeline, accepted, progress, strict)
     _conclude(scans, failures, quiet=quiet)
 
 
@@ -142,14 +149,14 @@ def _accept(
 
 
 def _segment_all(
-    pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: Progress
+    pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: ProgressDisplay, strict: str | None
 ) -> list[Failure]:
     """Segment and write the scans, their stages side by side; collect what failed."""
     jobs = (
         (progress.scan(scan.name, number, len(scans)), scan, paths)
         for number, (scan, paths) in enumerate(scans, 1)
     )
-    stages = _stages(pipeline, progress)
+    stages = _stages(pipeline, progress, strict)
     failures: list[Failure] = []
     run = stages.overlap if len(scans) > 1 else stages.one_by_one
     for (scan, _), done in zip(scans, run(jobs)):
@@ -163,7 +170,9 @@ def _segment_all(
     return failures
 
 
-def _stages(pipeline: Pipeline, progress: Progress) -> ThreeStages[Job, Any, Any, None]:
+def _stages(
+    pipeline: Pipeline, progress: ProgressDisplay, strict: str | None
+) -> ThreeStages[Job, Any, Any, None]:
     """What is done with each scan: segment it, write its files, say what they hold."""
     from spineps_rt.overlap import ThreeStages  # noqa: PLC0415
     from spineps_rt.report.table import closing_table  # noqa: PLC0415
@@ -178,6 +187,8 @@ def _stages(pipeline: Pipeline, progress: Progress) -> ThreeStages[Job, Any, Any
     def finish(predicted: tuple[Job, Predicted]) -> None:
         (report, _, paths), masks = predicted
         result = pipeline.finish(masks)
+        if strict:
+            result.quality.demand(strict)
         report("write", 0.0)
         write_outputs(result, paths)
         report("write", 1.0)
@@ -189,10 +200,10 @@ def _stages(pipeline: Pipeline, progress: Progress) -> ThreeStages[Job, Any, Any
 def _unexpected(error: Exception) -> SpinepsError:
     if isinstance(error, MemoryError):
         return SpinepsError(
-            f"not enough memory ({error}); close other programs or crop the scan to the spine."
+            f"Not enough memory ({error}); close other programs or crop the scan to the spine."
         )
     return SpinepsError(
-        f"unexpected {type(error).__name__}: {error}; this is a bug: -v shows where. Please report it."
+        f"Unexpected {type(error).__name__}: {error}; this is a bug: -v shows where. Please report it."
     )
 
 

@@ -31,15 +31,15 @@ def selftest(*, model: str | None, device: str | None, threads: int) -> None:
     other models than the embedded ones there is no stored answer; then ONNX Runtime on the CPU is the
     reference. On a new machine the first engine's seconds hold the compiling of kernels: run warmup before.
     """
-    from spineps_rt.diagnostics.selftest import ENGINES, REFERENCE, demand, self_test  # noqa: PLC0415 (numba and engines)
+    from spineps_rt.diagnostics.selftest import ENGINES, REFERENCE, require_passed, self_test  # noqa: PLC0415 (numba and engines)
 
     checks, stored = self_test(model, devices=ENGINES if device is None else (device,), threads=threads)
     reference = "the stored answer" if stored else f"{REFERENCE} (no answer of these models is stored)"
     click.echo(f"Dice with {reference}:\n\n{_table(checks)}\n")
     for check in checks:
-        if not check.provider:
+        if not check.provider and any(one.provider for one in checks):  # else the error tells it
             click.echo(f"{check.device}: {', '.join(check.faults)}")
-    demand(checks)
+    require_passed(checks)
 
 
 def _table(checks: list[Check]) -> str:
@@ -48,7 +48,9 @@ def _table(checks: list[Check]) -> str:
     groups = (*GROUPS, INSTANCES)
     lines = [f"{'engine':<15}{'provider':<41}{'seconds':>7}{''.join(f'{g:>10}' for g in groups)}  verdict"]
     for check in checks:
-        if check.provider:
+        if check.same_as:
+            lines.append(f"{check.device:<15}the same as {check.same_as}")
+        elif check.provider:
             cells = [f"{check.dice[group]:.4f}" if group in check.dice else "-" for group in groups]
             verdict = "passed" if check.passed else "FAILED"
             row = f"{check.provider:<41}{check.seconds:>7.1f}{''.join(f'{cell:>10}' for cell in cells)}"

@@ -39,7 +39,7 @@ class Bench:
     peak_bytes: int
     """Largest resident memory of the process."""
     gpu_bytes: int | None
-    """Most memory that was taken on the first GPU, by all processes; None without one."""
+    """Most memory that was taken on the first GPU, by all processes; None where no engine used it."""
     matmul_gflops: float
     """10^9 operations a second of a large float32 matrix product of numpy's on the processor."""
     networks: list[dict[str, Any]]
@@ -83,7 +83,7 @@ def bench(
             result = pipeline.run(scan, progress=gpu)
             if _digest(result) != digest:
                 raise SelfTestError(
-                    f"two runs of {scan.name} on {pipeline.provider} gave different masks; nothing was "
+                    f"Two runs of {scan.name} on {pipeline.provider} gave different masks; nothing was "
                     "measured. Run spineps-rt selftest."
                 )
             done.append(_figures(result))
@@ -166,11 +166,12 @@ def _digest(result: Result) -> bytes:
 
 
 def _network(model: Model, runs: list[dict[str, Any]], matmul: float) -> dict[str, Any]:
-    told = {key: runs[0][key] for key in ("kind", "name", "provider", "samples")}
-    told["seconds"] = float(np.median([run["seconds"] for run in runs]))
-    if model.cost is not None and told["samples"]:
-        told["gflop"] = model.cost.flops * told["samples"] / 1e9
-        told["gflops"] = told["gflop"] / told["seconds"]
-        if "CPU" in told["provider"]:
-            told["share"] = told["gflops"] / matmul
-    return told
+    figures = {key: runs[0][key] for key in ("kind", "name", "provider", "samples")}
+    figures["seconds"] = float(np.median([run["seconds"] for run in runs]))
+    if model.cost is not None and figures["samples"]:
+        figures["gflop"] = model.cost.flops * figures["samples"] / 1e9
+        if figures["seconds"]:
+            figures["gflops"] = figures["gflop"] / figures["seconds"]
+            if "CPU" in figures["provider"]:
+                figures["share"] = figures["gflops"] / matmul
+    return figures

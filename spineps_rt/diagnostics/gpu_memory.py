@@ -1,6 +1,6 @@
-"""What a scan takes of a GPU's memory, reckoned from the models' manifests and the scan's header alone.
+"""What a scan takes of a GPU's memory, computed from the models' manifests and the scan's header alone.
 
-What is reckoned is the way of ``engine/device_stitch.py``: volume, tiles, sums and classes on the GPU. Where
+It is the way of ``inference/device_window.py``: volume, tiles, sums and classes on the GPU. Where
 a model averages over mirrored tiles, the host keeps all of these but one batch of tiles.
 """
 
@@ -53,7 +53,7 @@ class MemoryPlan:
 def plans(
     models: ModelPair, grid: tuple[tuple[int, ...], np.ndarray], *, options: Options | None = None
 ) -> Iterator[MemoryPlan]:
-    """Reckon what a scan takes, the quickest way first, the most frugal last.
+    """Compute what a scan takes, the quickest way first, the most frugal last.
 
     The whole scan counts as signal: its box of non-zero voxels, which alone is run, is not in the header.
 

@@ -12,7 +12,6 @@ import numpy as np
 from spineps_rt.backends import open_engine
 from spineps_rt.io.naming import output_paths
 from spineps_rt.io.nifti import write_nifti
-from spineps_rt.kernels import components, holes
 from spineps_rt.models import resolve_models
 from spineps_rt.options import EngineOptions, Options, PreprocessOptions
 from spineps_rt.phantom import PhantomOptions, make_phantom
@@ -24,7 +23,7 @@ _SEED = 20261
 
 
 @dataclass(frozen=True)
-class Warmth:
+class WarmupReport:
     """What a rehearsal took and on what the networks will run."""
 
     kernel_seconds: float
@@ -35,7 +34,7 @@ class Warmth:
     """What runs each model, semantic first."""
 
 
-def warm_up(model: str | Path | None = None, *, engine: EngineOptions | None = None) -> Warmth:
+def warm_up(model: str | Path | None = None, *, engine: EngineOptions | None = None) -> WarmupReport:
     """Compile every kernel into the cache on disk and let both engines prepare theirs.
 
     A small phantom goes the whole way from file to files, which are thrown away. The embedded models segment
@@ -61,22 +60,10 @@ def warm_up(model: str | Path | None = None, *, engine: EngineOptions | None = N
             opened.infer(np.zeros(one.input.shape, one.input.dtype))
             providers.append(opened.provider)
     between = perf_counter()
-    _rehearse_broken_masks()
     made = make_phantom(_PHANTOM, seed=_SEED)
     options = Options(preprocess=PreprocessOptions(bias_field=True), engine=engine)
     with tempfile.TemporaryDirectory() as folder, Pipeline(options=options) as pipeline:
         scan = Path(folder) / "sub-warmup_T2w.nii.gz"
         write_nifti(scan, made.image.array.astype(np.float32), like=made.image)
         write_outputs(pipeline.run(scan), output_paths(scan))
-    return Warmth(perf_counter() - between, between - start, tuple(providers))
-
-
-def _rehearse_broken_masks() -> None:
-    """Compile the way that kernels take where a mask is broken up; whether a scan's is cannot be foreseen."""
-    noise = np.random.default_rng(_SEED).random((24, 24, 24)) < 0.5
-    # a box of the padded mask is not contiguous, and compiled apart
-    for dtype in (np.uint8, np.uint16):
-        for mask in (noise.astype(dtype), np.pad(noise, 1).astype(dtype)):
-            holes.fill_holes(mask)
-            components.label(mask)
-            components.keep_largest(mask, 1)
+    return WarmupReport(perf_counter() - between, between - start, tuple(providers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import deque
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ def window_bytes(model: SemanticModel, plan: TilePlan, *, sums: str) -> dict[str
         "weights of a tile": 4 * math.prod(plan.patch),
         "accumulator": np.dtype(sums).itemsize * model.output.shape[1] * math.prod(plan.ring),
         "labels": math.prod(plan.padded),
+        "margins": 16 * model.output.shape[1] * plan.padded[plan.long_axis],
     }
 
 
@@ -73,6 +75,7 @@ class DeviceAccumulator:
         weights = importance_map(plan.patch) / np.float32(len(self._turns))
         if sums == "float16":
             weights /= weights.max()
+        self.margins = np.zeros((0, 0, 2))
         self._finished = 0
         self._begun = perf_counter()
         self._events: deque[Any] = deque()
@@ -83,14 +86,29 @@ class DeviceAccumulator:
     def _take_memory(self, image: np.ndarray, weights: np.ndarray, sums: str) -> None:
         from numba import cuda  # noqa: PLC0415 (slow to import)
 
+        from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415
+
         run, plan = self._run, self._plan
+        self._sent: tuple[np.ndarray, ...] = (
+            image,
+            weights,
+        )  # stays on the host until the stream has been waited for
         self._volume = cuda.to_device(image, stream=run.stream)
         self._weights = cuda.to_device(weights, stream=run.stream)
-        total = np.zeros((run.output.shape[1], *plan.ring), sums)
-        self._total = cuda.to_device(total, stream=run.stream)
-        self._bad = cuda.to_device(np.zeros(1, np.int32), stream=run.stream)
+        self._total = cuda.device_array((run.output.shape[1], *plan.ring), np.dtype(sums))
+        self._bad = cuda.device_array(1, np.int32)
+        self._margins = cuda.device_array((run.output.shape[1], plan.padded[plan.long_axis], 2), np.float64)
+        for zeros in (self._total, self._bad, self._margins):
+            kernels.clear(zeros, stream=run.stream)
         self._classes = cuda.device_array(plan.padded, np.uint8)
-        run.stream.synchronize()  # what went up may now leave the host
+
+    @functools.cached_property
+    def _seen(self) -> tuple[Any, Any]:
+        """Memory on the GPU and pinned memory of the host for what :meth:`view` shows of a tile."""
+        from numba import cuda  # noqa: PLC0415 (slow to import)
+
+        shape = tuple(-(-size // STRIDE) for size in self._plan.patch)
+        return cuda.device_array(shape, np.uint8), cuda.pinned_array(shape, np.uint8)
 
     @property
     def batch(self) -> int:
@@ -128,16 +146,14 @@ class DeviceAccumulator:
             self._events.popleft().synchronize()
 
     def view(self, n: int) -> np.ndarray:
-        """Classes of the n-th tile that was added last."""
-        from numba import cuda  # noqa: PLC0415 (slow to import)
-
-        from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415
+        """Classes of the n-th tile that was added last, to be read before the next call."""
+        from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415 (slow to import)
 
         run = self._run
         with self._engine.explained():
-            classes = cuda.device_array([-(-size // STRIDE) for size in self._plan.patch], np.uint8)
+            classes, answer = self._seen
             kernels.classify(run.output[n : n + 1], STRIDE, classes, stream=run.stream)
-            answer = classes.copy_to_host(stream=run.stream)
+            classes.copy_to_host(answer, stream=run.stream)
             run.stream.synchronize()
         return answer
 
@@ -154,7 +170,9 @@ class DeviceAccumulator:
         with self._engine.explained():
             self._leave(plan.padded[plan.long_axis])
             answer, bad = self._classes.copy_to_host(stream=stream), self._bad.copy_to_host(stream=stream)
+            self.margins = self._margins.copy_to_host(stream=stream)[:, plan.inside[plan.long_axis]]
             stream.synchronize()
+            self._sent = ()
         self.seconds = perf_counter() - self._begun
         if bad[0]:
             raise NotFiniteError(
@@ -168,5 +186,6 @@ class DeviceAccumulator:
         from spineps_rt.kernels import cuda as kernels  # noqa: PLC0415
 
         corners = self._plan.rows(self._finished, last)
-        kernels.finalise(self._total, self._classes, *corners, stream=self._run.stream)
+        axis = self._plan.long_axis
+        kernels.finalise(self._total, self._classes, corners, self._margins, axis, stream=self._run.stream)
         self._finished = last

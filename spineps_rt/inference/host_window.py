@@ -46,6 +46,8 @@ class HostAccumulator:
         ring = (0, 0, 0) if self._single else plan.ring
         self._total = np.zeros((engine.model.output.shape[1], *ring), np.float32)
         self._weights = importance_map(plan.patch)
+        axis = plan.long_axis
+        self._margins = np.zeros((engine.model.output.shape[1], plan.padded[axis], 2))
         self._logits: np.ndarray = np.empty(0, np.float32)
         self._finished = 0
 
@@ -76,15 +78,23 @@ class HostAccumulator:
     def finish(self) -> np.ndarray:
         """Give every voxel its class."""
         if self._single:
-            finalise(self._logits[0], self._classes, (0, 0, 0), self._plan.padded)
+            self._classify(self._logits[0], (0, 0, 0), self._plan.padded)
         else:
             self._leave(self._plan.padded[self._plan.long_axis])
         return np.ascontiguousarray(self._classes[self._plan.inside])
 
+    @property
+    def margins(self) -> np.ndarray:
+        """By how much classes won, row by row along the plan's long axis."""
+        return self._margins[:, self._plan.inside[self._plan.long_axis]]
+
     def _leave(self, last: int) -> None:
         """Let rows of the long axis up to ``last`` take their class and leave the ring."""
-        finalise(self._total, self._classes, *self._plan.rows(self._finished, last))
+        self._classify(self._total, *self._plan.rows(self._finished, last))
         self._finished = last
+
+    def _classify(self, total: np.ndarray, low: Tile, high: Tile) -> None:
+        finalise(total, self._classes, low, high, self._margins, self._plan.long_axis)
 
     def _cut(self, tile: Tile) -> np.ndarray:
         """Copy one tile (1, *patch), zeros where it hangs over the image, which is never padded."""

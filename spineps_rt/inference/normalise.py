@@ -7,10 +7,12 @@ import math
 import numpy as np
 
 from spineps_rt.errors import ContractError, NotFiniteError
+from spineps_rt.kernels.halves import round_and_measure
 from spineps_rt.models.manifest import NORMALISATIONS
 
 _SMALLEST_DEVIATION = 1e-8
 _LARGEST = float(np.finfo(np.float16).max)
+_NOT_FINITE = "The image holds NaN or infinity; repair or convert it again before segmenting it."
 
 
 def normalise(image: np.ndarray, scheme: str, *, overwrite: bool = False) -> np.ndarray:
@@ -54,20 +56,31 @@ def measured(image: np.ndarray, scheme: str) -> tuple[np.ndarray, tuple[float, f
     Raises:
         ContractError, NotFiniteError: As :func:`normalise`.
     """
-    _check(image, scheme)
-    rounded = np.array(image, np.float32, order="C")
-    scale = _round_and_measure(rounded)
-    return rounded.astype(np.float16), scale
+    _check_scheme(scheme)
+    wide = image.dtype.itemsize > np.dtype(np.float32).itemsize  # its large values become infinite
+    if wide:
+        _check_finite(image)
+    with np.errstate(over="ignore"):
+        halves, mean, variance, odd = round_and_measure(np.array(image, np.float32, order="C"))
+    if odd and not wide:
+        raise NotFiniteError(_NOT_FINITE)
+    return halves, (mean, max(math.sqrt(variance), _SMALLEST_DEVIATION))
 
 
 def _check(image: np.ndarray, scheme: str) -> None:
+    _check_scheme(scheme)
+    _check_finite(image)
+
+
+def _check_scheme(scheme: str) -> None:
     if scheme not in NORMALISATIONS:
         raise ContractError(f"The normalisation {scheme!r} came; this runtime knows 'zscore'.")
+
+
+def _check_finite(image: np.ndarray) -> None:
     # Two reductions need no temporary array, and both carry NaN.
     if not (np.isfinite(image.min()) and np.isfinite(image.max())):
-        raise NotFiniteError(
-            "The image holds NaN or infinity; repair or convert it again before segmenting it."
-        )
+        raise NotFiniteError(_NOT_FINITE)
 
 
 def _round_and_measure(image: np.ndarray) -> tuple[float, float]:

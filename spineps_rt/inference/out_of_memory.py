@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 from collections.abc import Callable
@@ -10,14 +11,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from spineps_rt.backends.base import Engine
-from spineps_rt.backends.gpu import cuda_devices
+from spineps_rt.backends.gpu import cuda_devices, lacks_memory
 from spineps_rt.errors import OutOfMemoryError
 from spineps_rt.models.manifest import Model
 from spineps_rt.models.resolve import select_variant
 
 _LOG = logging.getLogger(__name__)
-_SIGNS = ("out of memory", "out_of_memory", "failed to allocate", "unable to allocate")
-"""What CUDA, numba, ONNX Runtime and numpy say, in lower case."""
 T = TypeVar("T")
 
 
@@ -42,8 +41,11 @@ def within_memory(engine: Engine, work: Callable[[], T], *, buffers: int = 0) ->
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            engine.release_buffers()
-            _make_room(engine, error, buffers)
+            lacking = _without_frames(error)
+        # Only out here has the interpreter let go of the error's frames and of the arrays in them.
+        gc.collect()
+        engine.release_buffers()
+        _make_room(engine, lacking, buffers)
 
 
 def device_buffers(engine: Engine) -> Any:
@@ -55,12 +57,18 @@ def out_of_memory(error: BaseException | None) -> bool:
     """Tell by an error, or what caused it, whether memory was lacking."""
     if error is None:
         return False
-    said = str(error).lower()
-    return (
-        isinstance(error, MemoryError)
-        or any(sign in said for sign in _SIGNS)
-        or out_of_memory(error.__cause__)
-    )
+    return isinstance(error, MemoryError) or lacks_memory(str(error)) or out_of_memory(error.__cause__)
+
+
+def _without_frames(error: Exception) -> Exception:
+    """Cut the frames off an error and off what it came from, because they hold the arrays they worked on."""
+    chain: list[BaseException] = [error]
+    while chain:
+        one = chain.pop()
+        one.__traceback__ = None
+        causes = (one.__cause__, one.__context__)
+        chain += [cause for cause in causes if cause is not None and cause.__traceback__ is not None]
+    return error
 
 
 def _make_room(engine: Engine, error: Exception, buffers: int) -> None:
@@ -91,7 +99,7 @@ def _explain(engine: Engine, error: Exception, buffers: int) -> str:
         f"Memory does not suffice for model {model.name!r} on {engine.provider}: a batch of {model.batch} "
         f"takes {_megabytes(ends + buffers)} beside the network itself{_free()} ({error}). Close what else "
         "uses the memory, or take another device, for instance --device cpu, or a model in fp16, about half "
-        "as large: spineps-rt export MODEL -o NEW_FOLDER --precision fp16"
+        "as large: spineps-rt export model MODEL -o NEW_FOLDER --precision fp16"
     )
 
 

@@ -17,7 +17,20 @@ TileProgress = Callable[[int, int], None]
 """Called with tiles done and tiles in all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Margins:
+    """By how much the classes of a semantic network won, row by row; tile by tile no volume is kept."""
+
+    labels: np.ndarray
+    """uint8 (classes,): label of each class."""
+    table: np.ndarray
+    """float64 (classes, rows, 2): voxels of a class in a row, and the sum of their margins; a margin is the
+    lead of the best logit over the second as a share of its lead over the mean of all."""
+    axis: int
+    """Axis of the classified image along which the rows lie."""
+
+
+@dataclass(frozen=True, eq=False)
 class RunStats:
     """What a network ran for one scan."""
 
@@ -29,6 +42,8 @@ class RunStats:
     """As ``samples``, with the tiles that were left out because the spine does not reach them."""
     seconds: float
     """Wall time that it took for them."""
+    margins: Margins | None = None
+    """How sure a semantic network was; None where nobody counted."""
 
 
 class SemanticPredictor(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from spineps_rt.inference.device_window import DeviceAccumulator, window_bytes
 from spineps_rt.inference.host_window import HostAccumulator
 from spineps_rt.inference.normalise import measured, normalise
 from spineps_rt.inference.out_of_memory import device_buffers, within_memory
-from spineps_rt.inference.predictors import RunStats, TileProgress
+from spineps_rt.inference.predictors import Margins, RunStats, TileProgress
 from spineps_rt.inference.tile_search import Search, search_for_spine
 from spineps_rt.inference.tiling import TilePlan, plan_tiles
 from spineps_rt.inference.window import Accumulator, sliding_window
@@ -94,11 +95,15 @@ class SemanticNetwork:
         box = bounding_box((image > SMALLEST) | (image < -SMALLEST))
         turned = image[box].transpose(model.axis_order)
         plan = plan_tiles(turned.shape, model.patch, model.step if options.step is None else options.step)
-        classes, stats = self._classify(turned, plan, options, overwrite=overwrite, progress=progress)
+        classes, sums, stats = self._classify(turned, plan, options, overwrite=overwrite, progress=progress)
         labels = np.zeros(image.shape, np.uint8)
         labels[box] = model.label_table[classes].transpose(np.argsort(model.axis_order))
         self._engine.release_buffers()
-        return labels, stats
+        axis = model.axis_order[plan.long_axis]
+        rows = (box[axis].start, image.shape[axis] - box[axis].stop)
+        table = np.pad(sums.margins, ((0, 0), rows, (0, 0)))
+        margins = Margins(model.label_table[: len(table)], table, axis)
+        return labels, replace(stats, margins=margins)
 
     def _classify(
         self,
@@ -108,8 +113,8 @@ class SemanticNetwork:
         *,
         overwrite: bool,
         progress: TileProgress | None,
-    ) -> tuple[np.ndarray, RunStats]:
-        """Classes of an image in the network's axes."""
+    ) -> tuple[np.ndarray, Accumulator, RunStats]:
+        """Classes of an image in the network's axes, and what summed them."""
         model, axes, gpu = self.model, self._mirror_axes(options), self._on_gpu
         localize = options.localize and not (gpu and axes)  # a mirrored tile is nowhere whole on the GPU
         accumulator = self._accumulators(image, plan, options, overwrite=overwrite)
@@ -125,7 +130,7 @@ class SemanticNetwork:
         if search:
             planned += (len(plan.tiles) - search.tiles_run) * 2 ** len(axes)
             _log_search(search)
-        return classes, RunStats(self.provider, sums.samples, planned, sums.seconds)
+        return classes, sums, RunStats(self.provider, sums.samples, planned, sums.seconds)
 
     def _accumulators(
         self, image: np.ndarray, plan: TilePlan, options: SemanticOptions, *, overwrite: bool

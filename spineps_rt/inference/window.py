@@ -36,6 +36,14 @@ class Accumulator(Protocol):
     def finish(self) -> np.ndarray:
         """Give every voxel its class: uint8 of the volume's shape."""
 
+    @property
+    def margins(self) -> np.ndarray:
+        """By how much classes won, float64 (classes, rows of the volume along the plan's long axis, 2).
+
+        To be read after :meth:`finish`: voxels of a class in a row, and the sum of their margins
+        (``kernels/_rules.py``); nothing of class 0.
+        """
+
 
 def sliding_window(
     accumulator: Accumulator,

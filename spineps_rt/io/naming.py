@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from spineps_rt.errors import OutputError, OutputExistsError
-from spineps_rt.io.streams import prepare_folder
+from spineps_rt.io.atomic import prepare_folder
 
 FOLDER = "derivatives_seg"
 """Folder beside the scan that takes the results unless another is named, as SPINEPS 2.1.3 does."""

@@ -6,6 +6,7 @@ checksum matches, every declared voxel is there and finite, the affine can be tr
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Iterator
@@ -17,26 +18,21 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 
-from spineps_rt import geometry
 from spineps_rt._version import __version__
 from spineps_rt.errors import (
     ContractError,
-    DimensionError,
     EmptyImageError,
-    GeometryError,
     ImageSizeError,
     NotFiniteError,
     NotNiftiError,
     SpinepsError,
     TruncatedFileError,
 )
-from spineps_rt.io import streams as files
+from spineps_rt.io import streams
+from spineps_rt.io.atomic import atomic_write
+from spineps_rt.io.header import declared_array, parse_header, stored_affine
 from spineps_rt.volume import Volume
 
-MAX_AXIS = 4096
-"""Voxels on one axis: four times the largest matrix that MR scanners reconstruct."""
-MAX_VOXELS = 1 << 30
-"""Voxels of a scan: 1024 cubed, 4 GiB as float32; a whole spine at 0.5 mm isotropic has a tenth of it."""
 MAX_EXTENSIONS = 1 << 24
 """Bytes between header and voxels: header extensions hold text, 16 MiB is a generous lot of it."""
 MAX_TRAILING = 1 << 16
@@ -74,17 +70,24 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
         NotFiniteError: It holds NaN or infinity.
         EmptyImageError: All voxels are equal.
     """
-    name = str(path)
-    with files.open_input(Path(path)) as handle:
-        pieces = files.unpacked(handle, name=name)
+    return read_nifti_and_digest(path)[0]
+
+
+def read_nifti_and_digest(path: str | os.PathLike[str]) -> tuple[Volume, str]:
+    """As :func:`read_nifti`, with the SHA-256 of the very bytes that the image was made of."""
+    name, digest = str(path), hashlib.sha256()
+    with streams.open_input(Path(path)) as handle:
+        pieces = streams.unpacked(handle, name=name, watch=digest.update)
         try:
             head = _head(pieces)
-            header = _parsed(head, name)
-            shape, dtype = _declared(header, name)
-            affine = _affine(header, name)
+            header = parse_header(head, name)
+            shape, dtype = declared_array(header, name)
+            affine = stored_affine(header, name)
             size = math.prod(shape) * dtype.itemsize
-            if size > os.fstat(handle.fileno()).st_size * files.DEFLATE_LIMIT:
-                raise TruncatedFileError(f"{name} is too small for the {size:,} bytes of voxels it declares")
+            if size > os.fstat(handle.fileno()).st_size * streams.DEFLATE_LIMIT:
+                raise TruncatedFileError(
+                    f"{name} is too small for the {size:,} bytes of voxels it declares; copy it again."
+                )
             content = _content(chain((head,), pieces), header, size, name)
         except SpinepsError:
             left = _MAX_DRAIN  # a damaged stream explains an odd header better than the header does
@@ -92,8 +95,8 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
                 left -= len(piece)
             raise
     image = _scaled(content.view(dtype).reshape(shape, order="F"), header, name)
-    _demand_signal(image, name)
-    return Volume(image, affine, header)
+    check_signal(image, name)
+    return Volume(image, affine, header), digest.hexdigest()
 
 
 def read_grid(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], np.ndarray]:
@@ -103,9 +106,9 @@ def read_grid(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], np.ndarray
         SpinepsError: As :func:`read_nifti`, for whatever the header alone can tell.
     """
     name = str(path)
-    with files.open_input(Path(path)) as handle:
-        header = _parsed(_head(files.unpacked(handle, name=name)), name)
-    return _declared(header, name)[0], _affine(header, name)
+    with streams.open_input(Path(path)) as handle:
+        header = parse_header(_head(streams.unpacked(handle, name=name)), name)
+    return declared_array(header, name)[0], stored_affine(header, name)
 
 
 def encode_nifti(array: np.ndarray, *, like: Volume, compress: bool = True) -> bytes:
@@ -125,9 +128,11 @@ def encode_nifti(array: np.ndarray, *, like: Volume, compress: bool = True) -> b
         ContractError: Shape or dtype is not one of these.
     """
     if array.shape != like.shape:
-        raise ContractError(f"the scan has shape {like.shape}; got an array of {array.shape} to write for it")
+        raise ContractError(
+            f"The scan has shape {like.shape}; got an array of {array.shape} to write for it."
+        )
     if array.dtype not in (np.uint8, np.uint16, np.int16, np.float32):
-        raise ContractError(f"masks are written as uint8 or uint16, images as float32; got {array.dtype}")
+        raise ContractError(f"Masks are written as uint8 or uint16, images as float32; got {array.dtype}.")
     kind = Nifti2Header if isinstance(like.header, Nifti2Header) else Nifti1Header
     header = kind(endianness="<")  # type: ignore[no-untyped-call]
     header.set_data_dtype(array.dtype)
@@ -141,7 +146,7 @@ def encode_nifti(array: np.ndarray, *, like: Volume, compress: bool = True) -> b
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     voxels = (little[:, :, k : k + 8].tobytes(order="F") for k in range(0, array.shape[2], 8))
     pieces = chain((header.binaryblock, bytes(4)), voxels)  # four zero bytes: no extension follows
-    return files.packed(pieces) if compress else b"".join(pieces)
+    return streams.packed(pieces) if compress else b"".join(pieces)
 
 
 def write_nifti(path: str | os.PathLike[str], array: np.ndarray, *, like: Volume) -> None:
@@ -159,8 +164,8 @@ def write_nifti(path: str | os.PathLike[str], array: np.ndarray, *, like: Volume
     path = Path(path)
     name = path.name.lower()
     if not name.endswith((".nii", ".nii.gz")):
-        raise ContractError(f"{path}: a NIfTI file's name ends in .nii or .nii.gz")
-    files.atomic_write(path, encode_nifti(array, like=like, compress=name.endswith(".gz")))
+        raise ContractError(f"{path}: a NIfTI file's name ends in .nii or .nii.gz.")
+    atomic_write(path, encode_nifti(array, like=like, compress=name.endswith(".gz")))
 
 
 def _head(pieces: Iterator[bytes]) -> bytes:
@@ -171,79 +176,11 @@ def _head(pieces: Iterator[bytes]) -> bytes:
     return head
 
 
-def _parsed(head: bytes, name: str) -> Nifti1Header:
-    if not head:
-        raise TruncatedFileError(f"{name} is empty; copy or export it again")
-    for kind in (Nifti1Header, Nifti2Header):
-        size = kind.sizeof_hdr
-        for endianness in ("<", ">"):
-            if head[:4] != np.array(size, f"{endianness}i4").tobytes():
-                continue
-            if len(head) < size:
-                raise TruncatedFileError(f"{name} ends within its header; copy or export it again")
-            header = kind(head[:size], endianness=endianness, check=False)  # type: ignore[no-untyped-call]
-            if header["magic"].item() == kind.single_magic:
-                return header
-            raise NotNiftiError(
-                f"{name} is one half of an Analyze or NIfTI .hdr/.img pair; expected a single NIfTI file. "
-                "Join the pair, for instance with fslchfiletype NIFTI_GZ"
-            )
-    for start, magic, what in files.FORMATS:
-        if head[start : start + len(magic)] == magic:
-            raise NotNiftiError(f"{name} is not NIfTI but {what}")
-    what = "text" if head.isascii() and b"\0" not in head else "of an unknown kind"
-    raise NotNiftiError(f"{name} is not NIfTI: its content is {what}; expected .nii or .nii.gz")
-
-
-def _declared(header: Nifti1Header, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    count = int(header["dim"][0])
-    sizes = [int(size) for size in header["dim"][1 : count + 1]]
-    if not 1 <= count <= 7:
-        raise NotNiftiError(f"{name} declares {count} axes; NIfTI has 1 to 7. Export it again")
-    if min(sizes) < 1 or max(sizes) > MAX_AXIS or math.prod(sizes[:3]) > MAX_VOXELS:
-        raise ImageSizeError(
-            f"{name} declares {' x '.join(map(str, sizes))} voxels; expected 2 to {MAX_AXIS} per axis and at "
-            f"most {MAX_VOXELS:,} in all. Export it again"
-        )
-    while len(sizes) > 3 and sizes[-1] == 1:
-        sizes.pop()
-    if len(sizes) > 3:
-        raise DimensionError(f"{name} has {len(sizes)} axes, {sizes}; expected one 3-D scan. Split it first")
-    if len(sizes) < 3 or min(sizes) < 2:
-        raise DimensionError(f"{name} is a single slice, {sizes}; expected a 3-D scan of at least 2 slices")
-    code = int(header["datatype"])
-    try:
-        dtype = header.get_data_dtype()
-    except (HeaderDataError, KeyError):
-        dtype = np.dtype("V")
-    if dtype.kind == "c" or code in (128, 2304):
-        kind = "complex numbers" if dtype.kind == "c" else "colours"
-        raise DimensionError(f"{name} holds {kind}; expected one grey value per voxel. Export the magnitude")
-    if dtype.kind not in "uif":
-        raise NotNiftiError(f"{name} declares data type {code}, which NIfTI does not define. Export it again")
-    return tuple(sizes), dtype
-
-
-def _affine(header: Nifti1Header, name: str) -> np.ndarray:
-    if not (header["sform_code"] or header["qform_code"]):
-        raise GeometryError(
-            f"{name} does not say how it lies in the patient (sform and qform codes are 0), so left, right, "
-            "head and feet would be guesses. Convert the scan again from its DICOM files with dcm2niix"
-        )
-    if header["pixdim"][0] not in (-1, 1):
-        header["pixdim"][0] = 1  # as the standard has it: "if pixdim[0] is not 1 or -1, 1 should be used"
-    header["pixdim"][1:4] = np.abs(header["pixdim"][1:4])
-    try:
-        return geometry.checked_affine(header.get_best_affine())
-    except (HeaderDataError, ValueError, GeometryError) as error:
-        raise GeometryError(f"{name} cannot be placed in space: {error}") from error
-
-
 def _content(pieces: Iterator[bytes], header: Nifti1Header, size: int, name: str) -> np.ndarray:
     """Collect the voxels' bytes, uint8 (size,), and follow the stream to its end."""
     offset, first = float(header["vox_offset"]), type(header).single_vox_offset
     if not (first <= offset <= first + MAX_EXTENSIONS and offset.is_integer()):
-        raise NotNiftiError(f"{name}: voxels cannot begin at byte {offset:g}. Export it again")
+        raise NotNiftiError(f"{name}: voxels cannot begin at byte {offset:g}. Export it again.")
     begin, end, position = int(offset), int(offset) + size, 0
     content = np.empty(size, np.uint8)
     for piece in pieces:
@@ -253,9 +190,11 @@ def _content(pieces: Iterator[bytes], header: Nifti1Header, size: int, name: str
             content[start : start + len(part)] = np.frombuffer(part, np.uint8)
         position += len(piece)
         if position > end + MAX_TRAILING:
-            raise ImageSizeError(f"{name} holds more than the {size:,} bytes of voxels that it declares")
+            raise ImageSizeError(
+                f"{name} holds more than the {size:,} bytes of voxels that it declares; export it again."
+            )
     if position < end:
-        raise TruncatedFileError(f"{name} ends after {position:,} of {end:,} bytes; copy or export it again")
+        raise TruncatedFileError(f"{name} ends after {position:,} of {end:,} bytes; copy or export it again.")
     return content
 
 
@@ -263,7 +202,7 @@ def _scaled(raw: np.ndarray, header: Nifti1Header, name: str) -> np.ndarray:
     try:
         slope, inter = header.get_slope_inter()
     except HeaderDataError as error:
-        raise NotFiniteError(f"{name}: its scaling is not finite ({error}); export it again") from error
+        raise NotFiniteError(f"{name}: its scaling is not finite ({error}); export it again.") from error
     with np.errstate(all="ignore"):  # what overflows becomes infinity, which is refused
         if slope is None or (slope, inter) == (1, 0):
             small = raw.dtype.kind in "iu" and raw.dtype.itemsize <= 2
@@ -274,15 +213,25 @@ def _scaled(raw: np.ndarray, header: Nifti1Header, name: str) -> np.ndarray:
     return image
 
 
-def _demand_signal(image: np.ndarray, name: str) -> None:
+def check_signal(image: np.ndarray, name: str) -> None:
+    """Refuse an image without signal.
+
+    Args:
+        image: Any shape.
+        name: How messages call it.
+
+    Raises:
+        NotFiniteError: A voxel is NaN or infinite.
+        EmptyImageError: All voxels are equal.
+    """
     low, high = image.min(), image.max()
     if not np.isfinite((low, high)).all():
         bad = image.size - int(np.count_nonzero(np.isfinite(image)))
         raise NotFiniteError(
-            f"{name} holds {bad:,} NaN or infinite voxels of {image.size:,}; export it again"
+            f"{name} holds {bad:,} NaN or infinite voxels of {image.size:,}; export it again."
         )
     if low == high:
-        raise EmptyImageError(f"{name} holds {low:g} in every voxel; expected a scan with signal")
+        raise EmptyImageError(f"{name} holds {low:g} in every voxel; expected a scan with signal.")
 
 
 def _place(header: Nifti1Header, like: Volume) -> None:

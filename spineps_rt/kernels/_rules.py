@@ -18,3 +18,12 @@ def mirrored(index: int, size: int, turned: bool) -> int:
 def beats(total: float, best: float) -> bool:
     """Tell whether a class's sum takes a voxel from the best one before it; of equal sums the first stays."""
     return total > best
+
+
+def margin(best: float, second: float, mean: float) -> float:
+    """Lead of a voxel's best class over the second, as a share of its lead over the mean of all.
+
+    0 where two classes tie, near 1 where all but one are alike; weights and scales of the sums cancel out, so
+    that no sum of weights is needed.
+    """
+    return (best - second) / (best - mean) if best > mean else np.float32(0)

@@ -70,27 +70,13 @@ def find(labels: np.ndarray, *, merged: bool) -> Runs:
         labels: uint8, uint16 or uint32, C-contiguous, 3-D.
         merged: Take all nonzero labels for one.
     """
-    return _list(labels, merged, _first_of_slices(labels, merged))
-
-
-def find_long(labels: np.ndarray, *, merged: bool, shortest: float) -> Runs | None:
-    """As :func:`find`, but None if fewer than so many voxels, background included, come on a run."""
-    first = _first_of_slices(labels, merged)
-    return None if first[-1] * shortest > labels.size else _list(labels, merged, first)
-
-
-def _first_of_slices(labels: np.ndarray, merged: bool) -> np.ndarray:
-    """Count the runs before each slice, and all."""
+    top = _top(labels, merged)
     first = np.zeros(len(labels) + 1, np.int64)
     if labels.size:
-        spans = slabs(len(labels), labels.size)
-        each(_count, [(labels, _top(labels, merged), first[1:], span) for span in spans])
-    return np.cumsum(first, out=first)
-
-
-def _list(labels: np.ndarray, merged: bool, first: np.ndarray) -> Runs:
+        each(_count, [(labels, top, first[1:], span) for span in slabs(len(labels), labels.size)])
+    np.cumsum(first, out=first)
     runs = Runs(np.empty((first[-1], 3), np.int64), first, labels.shape)
-    each(_find, [(labels, _top(labels, merged), runs.table, first, span) for span in runs.spans()])
+    each(_find, [(labels, top, runs.table, first, span) for span in runs.spans()])
     return runs
 
 

@@ -20,10 +20,10 @@ NEGLIGIBLE = 1e-12
 @njit
 def weigh(fraction: float, out: np.ndarray) -> None:
     """Write the four cubic B-spline weights of a position between its second and third node."""
-    rest = 1.0 - fraction
-    out[0] = rest * rest * rest / 6.0
+    before = 1.0 - fraction
+    out[0] = before * before * before / 6.0
     out[1] = (fraction * fraction * (fraction - 2.0) * 3.0 + 4.0) / 6.0
-    out[2] = (rest * rest * (rest - 2.0) * 3.0 + 4.0) / 6.0
+    out[2] = (before * before * (before - 2.0) * 3.0 + 4.0) / 6.0
     out[3] = fraction * fraction * fraction / 6.0
 
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from spineps_rt.kernels import _runs, _voxels
+from spineps_rt.kernels import _runs
 from spineps_rt.kernels.arrays import check_connectivity, label_array, number_type
-from spineps_rt.kernels.threads import each, slabs
-
-SHORT = 20
-"""Mean length in voxels, background included, below which runs cost more than voxels one by one."""
 
 
 def label(labels: np.ndarray, *, connectivity: int = 26, merged: bool = False) -> tuple[np.ndarray, int]:
@@ -35,16 +31,9 @@ def label(labels: np.ndarray, *, connectivity: int = 26, merged: bool = False) -
     """
     labels = label_array(labels)
     check_connectivity(connectivity)
-    runs = find_long_runs(labels, merged=merged)
-    if runs is None:
-        return _voxels.label(labels, connectivity=connectivity, merged=merged)
+    runs = _runs.find(labels, merged=merged)
     numbers, total = _runs.join(runs, connectivity)
     return _runs.paint(runs, numbers.astype(number_type(total))), total
-
-
-def find_long_runs(labels: np.ndarray, *, merged: bool) -> _runs.Runs | None:
-    """List runs; None where they are so short that voxels one by one are the faster way."""
-    return _runs.find_long(labels, merged=merged, shortest=SHORT if labels.size <= _voxels.MOST_VOXELS else 0)
 
 
 def keep_largest(
@@ -89,24 +78,16 @@ def dust(labels: np.ndarray, minimum: int, *, connectivity: int = 26) -> np.ndar
 
 
 class _Components:
-    """The components of a label map, as runs where these are long, else as a map, with sizes and labels."""
+    """The components of a label map as runs, with their sizes and labels."""
 
     def __init__(self, labels: np.ndarray, connectivity: int) -> None:
         check_connectivity(connectivity)
-        self.labels = labels
-        self.runs = find_long_runs(labels, merged=False)
-        if self.runs is not None:
-            table = self.runs.table
-            self.numbers, n = _runs.join(self.runs, connectivity)
-            self.sizes, self.owners = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.uint32)
-            np.add.at(self.sizes, self.numbers, table[:, 1] - table[:, 0])
-            self.owners[self.numbers] = table[:, 2]
-        else:
-            self.numbers, n = _voxels.label(labels, connectivity=connectivity, merged=False)
-            sizes, self.owners = np.zeros((4, n + 1), np.int64), np.zeros(n + 1, np.uint32)
-            _voxels.measure(self.numbers.reshape(-1), labels.reshape(-1), sizes, self.owners)
-            self.sizes = sizes.sum(axis=0)
-        self.sizes[0] = 0
+        self.runs = _runs.find(labels, merged=False)
+        table = self.runs.table
+        self.numbers, n = _runs.join(self.runs, connectivity)
+        self.sizes, self.owners = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.uint32)
+        np.add.at(self.sizes, self.numbers, table[:, 1] - table[:, 0])
+        self.owners[self.numbers] = table[:, 2]
 
     def largest(self, k: int, *, per_label: bool) -> np.ndarray:
         """Tell of each component whether it is among the k largest, bool (n + 1)."""
@@ -123,10 +104,4 @@ class _Components:
 
     def select(self, kept: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Map of the labels of the components that are kept."""
-        if self.runs is None:
-            out = np.empty(self.labels.shape, dtype)
-            parts = [a.reshape(len(a), -1) for a in (self.numbers, self.labels, out)]
-            spans = slabs(len(out), out.size)
-            each(_voxels.select, [(*(p[a:b].reshape(-1) for p in parts), kept) for a, b in spans])
-            return out
         return _runs.paint(self.runs, (self.runs.table[:, 2] * kept[self.numbers]).astype(dtype))

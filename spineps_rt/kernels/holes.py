@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from spineps_rt.kernels import _runs, components
+from spineps_rt.kernels import _runs
 from spineps_rt.kernels.arrays import label_array
 from spineps_rt.kernels.boxes import Box
 from spineps_rt.kernels.jit import njit
@@ -51,13 +51,7 @@ def _boxes(labels: np.ndarray, *, is_mask: bool) -> dict[int, Box]:
 
 def _fill(others: np.ndarray, crop: np.ndarray, value: int) -> None:
     """Fill one label's holes in place; others marks what is not the label, crop the labels of its box."""
-    runs = components.find_long_runs(others.view(np.uint8), merged=True)
-    if runs is None:
-        reached = np.ones([n + 2 for n in others.shape], np.uint8)  # a rim that stops the flood
-        np.logical_not(others, out=reached[1:-1, 1:-1, 1:-1])
-        _flood(reached.reshape(-1), reached.shape, np.empty(reached.size, np.int64))
-        _claim(reached, crop, value)
-        return
+    runs = _runs.find(others.view(np.uint8), merged=True)
     numbers, n = _runs.join(runs, 6)
     enclosed = np.ones(n + 1, np.bool_)
     _open(runs.table, runs.first, numbers, others.shape, enclosed)
@@ -100,59 +94,3 @@ def _claim_runs(
                 for k in range(start - j * row_length, stop - j * row_length):
                     if crop[i, j, k] == 0:
                         crop[i, j, k] = value
-
-
-@njit
-def _flood(reached: np.ndarray, shape: tuple[int, int, int], stack: np.ndarray) -> None:
-    """Mark what a flood from the border reaches: zeros become 1.
-
-    Args:
-        reached: uint8, flat, with a rim of ones.
-        shape: Its shape with the rim.
-        stack: int64, as long as reached: every voxel may wait once.
-    """
-    row, plane = shape[2], shape[1] * shape[2]
-    for i in range(1, shape[0] - 1):
-        for j in range(1, shape[1] - 1):
-            rim = i in (1, shape[0] - 2) or j in (1, shape[1] - 2)
-            for k in range(1, row - 1, 1 if rim else max(row - 3, 1)):
-                if reached[i * plane + j * row + k] == 0:
-                    _flood_from(reached, i * plane + j * row + k, row, plane, stack)
-
-
-@njit
-def _flood_from(reached: np.ndarray, seed: int, row: int, plane: int, stack: np.ndarray) -> None:
-    """Mark what a flood from one voxel reaches, a run at a time."""
-    stack[0], waiting = seed, 1
-    reached[seed] = 1
-    while waiting > 0:
-        waiting -= 1
-        start = stack[waiting]
-        stop = start + 1
-        while reached[stop] == 0:
-            reached[stop] = 1
-            stop += 1
-        while reached[start - 1] == 0:
-            start -= 1
-            reached[start] = 1
-        for step in (-plane, -row, row, plane):
-            within = False
-            for k in range(start + step, stop + step):
-                if reached[k] != 0:
-                    within = False
-                elif not within:  # the rest of this run is found when its first voxel is taken up
-                    within = True
-                    reached[k] = 1
-                    stack[waiting] = k
-                    waiting += 1
-
-
-@njit
-def _claim(reached: np.ndarray, crop: np.ndarray, value: int) -> None:
-    """Give the background that no flood has reached to a label; reached has a rim."""
-    for i in range(crop.shape[0]):
-        for j in range(crop.shape[1]):
-            row, line = reached[i + 1, j + 1], crop[i, j]
-            for k in range(line.size):
-                if row[k + 1] == 0 and line[k] == 0:
-                    line[k] = value

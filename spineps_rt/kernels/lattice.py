@@ -41,7 +41,7 @@ def taps(positions: np.ndarray, spans: int) -> Taps:
         ContractError: If there is no span.
     """
     if spans < 1:
-        raise ContractError(f"a lattice has at least one span an axis; got {spans}")
+        raise ContractError(f"A lattice has at least one span an axis; got {spans}.")
     inside = np.clip(np.asarray(positions, np.float64), 0, spans)
     start = np.minimum(inside.astype(np.int64), spans - 1)
     weights = np.empty((len(inside), ORDER + 1), np.float32)
@@ -110,7 +110,7 @@ def refine(lattice: np.ndarray) -> np.ndarray:
 
 def _check(array: np.ndarray, expected: Sequence[int], name: str) -> None:
     if list(array.shape[: len(expected)]) != list(expected):
-        raise ContractError(f"the {name} has shape {array.shape}; the taps are made for {tuple(expected)}")
+        raise ContractError(f"The {name} has shape {array.shape}; the taps are made for {tuple(expected)}.")
 
 
 def _pass(kernel: Any, array: np.ndarray, axis: Taps, number: int) -> np.ndarray:

@@ -32,7 +32,7 @@ def blur_residual(values: np.ndarray, *, bins: int, fwhm: float, noise: float) -
         ContractError: If there are fewer than two bins.
     """
     if bins < 2:
-        raise ContractError(f"a histogram to sharpen has at least two bins; got {bins}")
+        raise ContractError(f"A histogram to sharpen has at least two bins; got {bins}.")
     values = np.ascontiguousarray(values, np.float32)
     residual = np.zeros_like(values)
     if not values.size:

@@ -13,13 +13,10 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+from spineps_rt.machine import cores
+
 MINIMAL_VOXELS = 1 << 18
 """A slab below this many voxels is not worth a thread's wake-up."""
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

@@ -21,6 +21,8 @@ MAX_RATIO = 100
 _FREE_BYTES = 1 << 20
 """Below this nothing is a bomb, whatever its ratio."""
 _ENCRYPTED = 1
+_FIRST = b"PK\3\4"
+"""What a zip file begins with (APPNOTE 4.3.7)."""
 
 
 @contextlib.contextmanager
@@ -128,14 +130,17 @@ def check_archive(path: Path) -> list[zipfile.ZipInfo]:
         Its files, without folders.
 
     Raises:
-        ModelError: The file cannot be read; or an entry leaves the folder, is a link or a device, is
-            encrypted, comes twice; or the files are too many, too large or packed too tightly.
+        ModelError: The file cannot be read or is cut off; or an entry leaves the folder, is a link or a
+            device, is encrypted, comes twice; or the files are too many, too large or packed too tightly.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            listed = archive.infolist()
     except (zipfile.BadZipFile, OSError) as error:
+        _require_end(path, whole=path.is_file() and zipfile.is_zipfile(path))
         raise ModelError(f"{path} cannot be read as a zip file: {error}. Copy it again.") from error
+    _require_end(path, whole=not listed or min(entry.header_offset for entry in listed) == 0)
+    entries = [entry for entry in listed if not entry.is_dir()]
     for entry in entries:
         _check_entry(path, entry)
     names = {entry.filename.casefold() for entry in entries}
@@ -148,6 +153,24 @@ def check_archive(path: Path) -> list[zipfile.ZipInfo]:
             "bytes are unpacked. Unpack it yourself if you trust it, and name the folder."
         )
     return entries
+
+
+def _require_end(path: Path, *, whole: bool) -> None:
+    """Refuse what begins as a zip file and has lost its table of contents, which is at the end.
+
+    A checkpoint is a zip file itself. Where the outer table is gone, that of the last checkpoint may be found
+    instead: its files do not begin where the outer file does.
+    """
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(_FIRST)) == _FIRST
+    except OSError:
+        return  # the caller has the reason
+    if begins and not whole:
+        raise ModelError(
+            f"{path} is cut off: it begins as a zip file ({path.stat().st_size} bytes) and has no end. "
+            "Download or copy it again."
+        )
 
 
 def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:

@@ -13,17 +13,19 @@ _OPPOSITES = ({"L", "R"}, {"P", "A"}, {"I", "S"})
 
 
 class Fields:
-    """Values of a manifest by key; every refusal names file, field, what came and what was expected."""
+    """Values of a JSON object by key; every refusal names file, field, what came and what was expected."""
+
+    remedy = "Use the manifest as it was exported, or export the model again."
+    """The last sentence of every refusal."""
 
     def __init__(self, data: dict[str, Any], path: Path, prefix: str = "") -> None:
-        self.data, self._path, self._prefix = data, path, prefix
+        self.data, self.path, self._prefix = data, path, prefix
 
     def refuse(self, key: str, expected: str) -> ModelError:
         """Make the error for a field; the caller raises it."""
-        came = repr(self.data[key]) if key in self.data else "missing"
+        came = repr(self.data[key])[:200] if key in self.data else "missing"
         return ModelError(
-            f"{self._path}: field {self._prefix + key!r} is {came}; expected {expected}. "
-            "Use the manifest as it was exported, or export the model again."
+            f"{self.path}: field {self._prefix + key!r} is {came}; expected {expected}. {self.remedy}"
         )
 
     def take(self, key: str, expected: str, fits: Callable[[Any], bool]) -> Any:
@@ -66,7 +68,7 @@ class Fields:
     def inside(self, key: str) -> Fields:
         """Fields of an object within."""
         value = self.take(key, "an object", lambda v: isinstance(v, dict))
-        return Fields(value, self._path, f"{self._prefix}{key}.")
+        return Fields(value, self.path, f"{self._prefix}{key}.")
 
     def axes(self, key: str) -> tuple[str, ...]:
         """Three axis codes, one of each pair of opposites."""

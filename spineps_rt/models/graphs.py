@@ -1,13 +1,18 @@
-"""The graphs of a model folder as its manifest lists them: files, folds and variants."""
+"""The graphs of a model folder as its manifest lists them: files, folds, variants, first layer and cost."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from spineps_rt.models.fields import Fields, is_size
+from spineps_rt.models.fields import Fields, is_list, is_size
 
 GRAPH = "model.onnx"
+GPU = "gpu"
+"""Stands for every engine of a GPU that a manifest does not name itself."""
+GPU_ENGINES = ("cuda", "onnx-tensorrt", "tensorrt", "tensorrt-rtx")
+ENGINES = ("onnx", "openvino", GPU, *GPU_ENGINES)
+"""What a manifest may vouch for: the devices of a run, each an engine, and :data:`GPU`."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,15 @@ class Variant:
     batch: int
     """Samples that the graph takes at once."""
     same_class: float
-    """Smallest fraction of a tile's voxels that had the same class, over all engines and tiles tried."""
+    """Smallest fraction of a tile's voxels that had the same class, over all tiles and the engines below."""
     worst_dice: float
-    """Smallest Dice of a class in all tiles together, over all engines tried."""
+    """Smallest Dice of a class in all tiles together, over the engines below."""
+    engines: tuple[str, ...] = ENGINES
+    """Those of :data:`ENGINES` on which it agreed; all where the manifest does not say."""
+
+    def vouched(self, engine: str) -> bool:
+        """Whether the export found it to agree on an engine."""
+        return engine in self.engines or (engine in GPU_ENGINES and GPU in self.engines)
 
 
 def read_files(fields: Fields) -> dict[str, FileSpec]:
@@ -73,5 +84,50 @@ def read_variants(fields: Fields, files: dict[str, FileSpec], folds: int) -> dic
             entry.take("batch", "a whole number above 0", is_size),
             entry.number("same_class"),
             entry.number("worst_dice"),
+            _engines(entry),
         )
     return variants
+
+
+def _engines(entry: Fields) -> tuple[str, ...]:
+    if "engines" not in entry.data:
+        return ENGINES
+    expected = f"a list of some of {', '.join(ENGINES)}"
+    return tuple(entry.take("engines", expected, lambda v: bool(v) and is_list(v, ENGINES.__contains__)))
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """A convolution of one-hot labels, stride 1, padded to keep the size: names of the graph's values."""
+
+    weights: str
+    bias: str
+    output: str
+
+
+def read_first_layer(fields: Fields) -> FirstLayer | None:
+    """Read ``first_layer`` where the manifest has it."""
+    if "first_layer" not in fields.data:
+        return None
+    inner = fields.inside("first_layer")
+    return FirstLayer(inner.text("weights"), inner.text("bias"), inner.text("output"))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one sample in float32 asks for; of folds in turn all operations, and the bytes of the largest."""
+
+    flops: int
+    """Operations of convolutions and matrix products; a multiplication and an addition are two."""
+    activation_bytes: int
+    """Most memory that values between input and output take at once."""
+
+
+def read_cost(fields: Fields) -> Cost | None:
+    """Read ``cost`` where the manifest has it."""
+    if "cost" not in fields.data:
+        return None
+    inner = fields.inside("cost")
+    return Cost(
+        *(inner.take(key, "a whole number above 0", is_size) for key in ("flops", "activation_bytes"))
+    )

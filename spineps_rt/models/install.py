@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spineps_rt.errors import ModelError, OutputExistsError
-from spineps_rt.io.atomic import new_folder, remove_folder
-from spineps_rt.io.streams import atomic_write
+from spineps_rt.io.atomic import atomic_write, new_folder, remove_folder
 from spineps_rt.models.archive import only
 from spineps_rt.models.manifest import MANIFEST, read_manifest
 from spineps_rt.models.resolve import embedded_folders, read_file

@@ -14,10 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from spineps_rt.errors import ModelError
+from spineps_rt.errors import EngineError, ModelError
 from spineps_rt.models.fields import Fields, is_list, is_number, is_spacing
-from spineps_rt.models.graphs import GRAPH, FileSpec, Variant, read_files, read_folds, read_variants
-from spineps_rt.models.parts import Cost, FirstLayer, cost, first_layer
+from spineps_rt.models.graphs import (
+    GRAPH,
+    Cost,
+    FileSpec,
+    FirstLayer,
+    Variant,
+    read_cost,
+    read_files,
+    read_first_layer,
+    read_folds,
+    read_variants,
+)
 
 SCHEMA = 1
 """The manifest version this runtime reads."""
@@ -88,6 +98,23 @@ class Model:
         """``array.transpose(axis_order)`` brings a stage's array into the network's axis order."""
         return tuple(self.orientation.index(axis) for axis in self.axes)
 
+    def require_vouched(self, engine: str) -> None:
+        """Refuse an engine on which the export did not find the model's variant to agree.
+
+        Args:
+            engine: One of ``models.graphs.ENGINES``.
+
+        Raises:
+            EngineError: The manifest does not vouch for it.
+        """
+        variant = self.variants.get(self.variant)
+        if variant and not variant.vouched(engine):
+            raise EngineError(
+                f"Variant {self.variant!r} of model {self.name!r} ({self.folder}) was not found to agree on "
+                f"{engine}; it was on {', '.join(variant.engines)}. Choose one of these, or export the "
+                f"variant again on a machine with {engine}."
+            )
+
 
 @dataclass(frozen=True)
 class SemanticModel(Model):
@@ -104,7 +131,6 @@ class SemanticModel(Model):
     labels: dict[int, int]
     """Class index, from 1, to semantic label id; class 0 is background."""
     sacrum_ids: tuple[int, ...]
-    has_c1: bool
 
     @property
     def label_table(self) -> np.ndarray:
@@ -122,8 +148,6 @@ class InstanceModel(Model):
     """Semantic label id to the label that the network takes; labels it does not name become 0."""
     corpus_size_cleaning: float
     """Smaller vertebral bodies are removed before cutouts are placed; voxels of the model's spacing."""
-    corpus_border_threshold: float
-    """Kept from SPINEPS's ``inference_config.json``; SPINEPS 2.1.3 reads it and never uses it."""
     vert_size_threshold: float
     """Smaller vertebrae are removed from the answer; voxels of the model's spacing, as SPINEPS."""
     first_layer: FirstLayer | None
@@ -192,7 +216,7 @@ def _common(fields: Fields, folder: Path, dtypes: tuple[str, ...]) -> dict[str, 
         "folds": folds,
         "variants": read_variants(fields, files, len(folds)) if "variants" in fields.data else {},
         "variant": "",
-        "cost": cost(fields),
+        "cost": read_cost(fields),
     }
 
 
@@ -218,7 +242,6 @@ def _semantic(fields: Fields, folder: Path) -> SemanticModel:
         mirror_axes=_mirror_axes(fields, "mirror_axes"),
         labels=labels,
         sacrum_ids=fields.sizes("sacrum_ids"),
-        has_c1=fields.take("has_c1", "true or false", lambda v: isinstance(v, bool)),
     )
 
 
@@ -241,9 +264,8 @@ def _instance(fields: Fields, folder: Path) -> InstanceModel:
         cutout=cutout,
         mapping=fields.table("mapping"),
         corpus_size_cleaning=fields.number("corpus_size_cleaning"),
-        corpus_border_threshold=fields.number("corpus_border_threshold"),
         vert_size_threshold=fields.number("vert_size_threshold"),
-        first_layer=first_layer(fields),
+        first_layer=read_first_layer(fields),
     )
 
 

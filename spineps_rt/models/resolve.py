@@ -24,7 +24,6 @@ __all__ = [
     "ModelPair",
     "SemanticModel",
     "TensorSpec",
-    "damage",
     "default_models",
     "embedded_folders",
     "embedded_models",
@@ -34,6 +33,7 @@ __all__ = [
     "read_graph",
     "resolve_models",
     "select_variant",
+    "verify_folder",
 ]
 
 M = TypeVar("M", bound=Model)
@@ -98,7 +98,7 @@ def find_model(name_or_folder: str | Path) -> Path:
     return found[0]
 
 
-def damage(folder: Path) -> list[str]:
+def verify_folder(folder: Path) -> list[str]:
     """Hash every file of a model folder.
 
     Args:
@@ -137,7 +137,7 @@ def select_variant(model: M, name: str) -> M:
         known = ", ".join(model.variants) or "none"
         raise ModelError(
             f"Model {model.name!r} ({model.folder}) has no variant {name!r}; it has: {known}. "
-            f"Make it with: spineps-rt export {model.folder} -o NEW_FOLDER --precision ... --batch ..."
+            f"Make it with: spineps-rt export model {model.folder} -o NEW_FOLDER --precision ... --batch ..."
         )
     batch = model.variants[name].batch if name else 1
     ends = [replace(spec, shape=(batch, *spec.shape[1:])) for spec in (model.input, model.output)]

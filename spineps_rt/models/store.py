@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 
+from platformdirs import user_data_path
+
 from spineps_rt.errors import ModelError
+from spineps_rt.machine import user_folder
 from spineps_rt.models.manifest import MANIFEST
 
 VARIABLE = "SPINEPS_RT_MODELS"
@@ -27,22 +29,15 @@ def store_folder() -> Path:
         ModelError: The user has no home folder.
     """
     given = os.environ.get(VARIABLE)
-    return Path(given).expanduser().absolute() if given else _data_folder() / "spineps-rt" / "models"
+    if given:
+        return Path(given).expanduser().absolute()
+    folder = user_folder(user_data_path)
+    if folder is None:
+        raise ModelError(f"There is no home folder to keep models in; set {VARIABLE} to a folder.")
+    return folder / "models"
 
 
 def installed_folders() -> list[Path]:
     """List the model folders of the store in the order of their names."""
     found = [path.parent for path in sorted(store_folder().glob(f"*/{MANIFEST}"))]
     return [folder for folder in found if PLAIN_NAME.fullmatch(folder.name)]
-
-
-def _data_folder() -> Path:
-    try:
-        home = Path.home()
-    except RuntimeError as error:
-        raise ModelError(f"There is no home folder to keep models in; set {VARIABLE} to a folder.") from error
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return home / "Library" / "Application Support"
-    return Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")

@@ -49,9 +49,9 @@ class Variants:
 
     def __post_init__(self) -> None:
         if self.transitional not in TRANSITIONAL:
-            raise ContractError(f"transitional {self.transitional!r}: choose from {', '.join(TRANSITIONAL)}.")
+            raise ContractError(f"Transitional {self.transitional!r}: choose from {', '.join(TRANSITIONAL)}.")
         if not 0.5 <= self.scale <= 1.5:
-            raise ContractError(f"scale {self.scale}: it must lie between 0.5 and 1.5.")
+            raise ContractError(f"Scale {self.scale}: it must lie between 0.5 and 1.5.")
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,15 @@ class PhantomOptions:
                 self.level_id(name)
         if order(first) > order(last):
             raise ContractError(
-                f"levels {self.levels[0]}-{self.levels[1]} run upwards: name the upper level first."
+                f"Levels {self.levels[0]}-{self.levels[1]} run upwards: name the upper level first."
             )
         if not all(0.3 <= mm <= 12.0 for mm in self.spacing):
-            raise ContractError(f"spacing {self.spacing} mm: each must lie between 0.3 and 12 mm.")
+            raise ContractError(f"Spacing {self.spacing} mm: each must lie between 0.3 and 12 mm.")
         codes = "".join(self.orientation)
         if sorted("RLAPSI".find(code) // 2 for code in codes) != [0, 1, 2]:
-            raise ContractError(f"orientation {codes!r}: give one of R/L, A/P and S/I each, as PIR or RAS.")
+            raise ContractError(f"Orientation {codes!r}: give one of R/L, A/P and S/I each, as PIR or RAS.")
         if not all(0.0 <= mm <= 1200.0 for mm in self.fov_mm):
-            raise ContractError(f"field of view {self.fov_mm} mm: each must lie between 0 and 1200 mm.")
+            raise ContractError(f"Field of view {self.fov_mm} mm: each must lie between 0 and 1200 mm.")
 
     def level_id(self, name: str) -> int:
         """Instance id of a level that this spine has."""
@@ -102,7 +102,7 @@ class PhantomOptions:
         number = VERTEBRA_IDS.get(name.upper(), 0)
         if number not in ids:
             known = [key for key, value in VERTEBRA_IDS.items() if value in ids]
-            raise ContractError(f"level {name!r}: this spine has {', '.join(known)}.")
+            raise ContractError(f"Level {name!r}: this spine has {', '.join(known)}.")
         return number
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from spineps_rt.report.colours import RGB
 from spineps_rt.report.cuts import Cut
@@ -16,6 +16,8 @@ BACKGROUND: RGB = (13, 15, 18)
 INK: RGB = (236, 238, 242)
 FAINT: RGB = (150, 156, 166)
 MARK: RGB = (255, 214, 102)
+AMBER: RGB = (255, 170, 30)
+"""What is doubtful."""
 _FILL = 0.44
 _DIM = 0.88
 """The image is dimmed under a mask, so that colour also shows on bright fluid."""
@@ -124,6 +126,20 @@ def overlay(panel: Image.Image, labels: np.ndarray, colour: Callable[[int], RGB]
     return ImageChops.add(dimmed, Image.merge("RGB", mixed))
 
 
+def outline(panel: Image.Image, mask: np.ndarray, colour: RGB) -> None:
+    """Draw a line around a mask.
+
+    Args:
+        panel: RGB image, drawn on in place.
+        mask: bool (rows, columns), same field of view as the panel.
+        colour: The line's.
+    """
+    share = Image.fromarray(mask.astype(np.float32)).resize(panel.size, Image.Resampling.BICUBIC)
+    solid = Image.fromarray(np.where(np.asarray(share) > 0.5, np.uint8(255), np.uint8(0)))
+    line = ImageChops.subtract(solid.filter(ImageFilter.MaxFilter(7)), solid.filter(ImageFilter.MinFilter(3)))
+    panel.paste(colour, mask=line)
+
+
 def _paint(present: np.ndarray, colour: Callable[[int], RGB]) -> np.ndarray:
     """uint32 (2 * labels,), inside and at the edge: bytes of red, green, blue times share, and the share."""
     table = np.zeros((len(present), 2, 4))
@@ -144,6 +160,13 @@ def _write(
 ) -> None:
     width = max(2, size // 8)
     draw.text(place, text, fill, font(size), anchor, stroke_width=width, stroke_fill=(0, 0, 0))
+
+
+def fitting(text: str, width: float, *, size: int) -> str:
+    """Shorten a text to a width in pixels."""
+    while text and font(size).getlength(text) > width:
+        text = text[:-2].rstrip() + "…"
+    return text
 
 
 def write_names(panel: Image.Image, names: list[Name], *, size: int) -> None:

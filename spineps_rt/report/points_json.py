@@ -40,14 +40,14 @@ def to_json(centroids: Centroids, volume: Volume, meta: Mapping[str, object] | N
     header = {**_grid(volume), "source": SOURCE, "version": __version__}
     clash = sorted(set(header) & set(meta or {}))
     if clash:
-        raise ContractError(f"meta may not hold {', '.join(clash)}: the file says these itself; rename them")
+        raise ContractError(f"Meta may not hold {', '.join(clash)}: the file says these itself; rename them.")
     body: dict[str, dict[str, list[float]]] = {}
     for (instance, structure), point in centroids.points.items():
         body.setdefault(str(instance), {})[str(structure)] = _rounded(point)
     try:
         text = json.dumps([{**header, **(meta or {})}, body], indent=4, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ContractError(f"the centroid file takes JSON values and finite points only: {error}") from error
+        raise ContractError(f"The centroid file takes JSON values and finite points only: {error}") from error
     return text.encode() + b"\n"
 
 

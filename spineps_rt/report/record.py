@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import datetime, timezone
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 
 from spineps_rt._version import __version__
 from spineps_rt.labels import structure_name
+from spineps_rt.machine import cores, now
 from spineps_rt.results import Result
 
 SCHEMA = 1
@@ -39,7 +38,7 @@ def run_record(result: Result, *, files: Iterable[str]) -> bytes:
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "spineps_rt": __version__,
-        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "finished": now().isoformat(timespec="seconds"),
         "notice": "Not a medical device; not for clinical use.",
         "input": {
             "file": result.source.name,
@@ -58,6 +57,7 @@ def run_record(result: Result, *, files: Iterable[str]) -> bytes:
             "instance_ml": {str(v): round(ml, 3) for v, ml in result.volumes.items()},
             "structure_ml": {structure_name(v): round(ml, 3) for v, ml in result.structure_volumes.items()},
         },
+        "quality": result.quality.as_record(result.places),
         "warnings": list(result.warnings),
         "seconds": {stage.stage: round(stage.seconds, 3) for stage in result.stages},
         "total_seconds": round(sum(stage.seconds for stage in result.stages), 3),
@@ -76,7 +76,7 @@ def platform_facts() -> dict[str, Any]:
         "system": platform.platform(),
         "python": sys.version.split()[0],
         "cpu": cpu_name(),
-        "cpu_count": os.cpu_count(),
+        "cpu_count": cores(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,12 +16,15 @@ from spineps_rt.labels import ENDPLATE_STRUCTURES, STRUCTURES, VERTEBRAE
 from spineps_rt.report.colours import RGB, instance_colour, structure_colour
 from spineps_rt.report.cuts import Cut, cut_along, find_centreline
 from spineps_rt.report.drawing import (
+    AMBER,
     BACKGROUND,
     FAINT,
     INK,
     Name,
+    fitting,
     font,
     grey_panel,
+    outline,
     overlay,
     write_marks,
     write_names,
@@ -34,6 +37,8 @@ _HEIGHT = 960
 _TALLEST = 1600
 _LEAST_SCALE, _MOST_SCALE = 2.4, 4.0
 """Pixels per mm."""
+MOST_REASONS = 8
+"""That are written below the picture."""
 _GAP = 14
 _MARGIN = 28
 _HEADER = 92
@@ -52,6 +57,10 @@ class Caption:
     """Model, version, warning."""
     names: Mapping[int, str] = field(default_factory=lambda: VERTEBRAE)
     """Instance id -> name to write at its centre."""
+    doubtful: Collection[int] = ()
+    """Labels of the vertebra mask that get an amber outline."""
+    reasons: Sequence[str] = ()
+    """What speaks against the masks, the worst first, a line each."""
 
 
 def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, caption: Caption) -> bytes:
@@ -84,7 +93,7 @@ def render_snapshot(image: Volume, semantic: Volume, instances: Volume, *, capti
         (front, {v: (i, last - r) for v, (_, i, r) in line.vertebrae.items()}, "coronal", "RL"),
     ):
         labelled = {caption.names.get(v, "?"): (v, place) for v, place in places.items()}
-        row = _row(cut, labelled, scale=scale, window=window)
+        row = _row(cut, labelled, scale=scale, window=window, doubtful=caption.doubtful)
         for panel in row:
             write_marks(panel, *sides)
         panels += list(zip((plane, "vertebrae", "structures"), row))
@@ -128,6 +137,7 @@ def _row(
     *,
     scale: float,
     window: tuple[float, float],
+    doubtful: Collection[int],
 ) -> list[Image.Image]:
     """Image alone, vertebrae over it, structures over it."""
     height, width = (max(8, round(n * mm * scale)) for n, mm in zip(cut.image.shape, cut.spacing))
@@ -135,6 +145,8 @@ def _row(
     vertebrae, structures = each(
         overlay, [(plain, cut.instances, instance_colour), (plain, cut.semantic, structure_colour)]
     )
+    for label in doubtful:
+        outline(vertebrae, cut.instances == label, AMBER)
     pixel, (top, left) = (cut.spacing[0] * scale, cut.spacing[1] * scale), cut.corner
     names = [
         Name(name, (column + 0.5 - left) * pixel[1], (row + 0.5 - top) * pixel[0], instance_colour(v))
@@ -173,6 +185,12 @@ def _flow(
     return places
 
 
+def _said(reasons: Sequence[str]) -> list[str]:
+    """The first reasons, and how many more there are."""
+    more = len(reasons) - MOST_REASONS
+    return [*reasons[:MOST_REASONS], *([f"and {more} more: see the run record"] if more > 0 else [])]
+
+
 def _page(panels: list[tuple[str, Image.Image]], caption: Caption, present: np.ndarray) -> Image.Image:
     """Put header, panels, legend and footer on one page."""
     slots = [max(panel.width, math.ceil(font(16).getlength(title))) + _GAP for title, panel in panels]
@@ -182,7 +200,8 @@ def _page(panels: list[tuple[str, Image.Image]], caption: Caption, present: np.n
     legend = _legend(present)
     places = _flow(legend, inner, lambda text: font(16).getlength(text))
     bottom = below + 28 * (places[-1][1] + 1 if places else 0)
-    page = Image.new("RGB", (inner + 2 * _MARGIN, bottom + 44), BACKGROUND)
+    said = _said(caption.reasons)
+    page = Image.new("RGB", (inner + 2 * _MARGIN, bottom + 44 + 24 * len(said)), BACKGROUND)
     draw = ImageDraw.Draw(page)
     draw.text((_MARGIN, 20), caption.title, font=font(28), fill=INK)
     draw.text((_MARGIN, 58), caption.subtitle, font=font(18), fill=FAINT)
@@ -195,5 +214,8 @@ def _page(panels: list[tuple[str, Image.Image]], caption: Caption, present: np.n
         left, upper = _MARGIN + offset, below + 28 * line
         draw.rounded_rectangle([left, upper + 2, left + 16, upper + 18], radius=4, fill=colour)
         draw.text((left + 24, upper + 10), text, font=font(16), fill=INK, anchor="lm")
+    for text in said:
+        draw.text((_MARGIN, bottom + 8), fitting(text, inner, size=17), font=font(17), fill=AMBER)
+        bottom += 24
     draw.text((_MARGIN, bottom + 14), caption.footer, font=font(15), fill=FAINT)
     return page

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from spineps_rt.io.naming import OutputPaths
 from spineps_rt.labels import CANAL, CORD, DISC_OFFSET, LEVEL_ORDER, SACRUM_INSTANCE, VERTEBRAE
+from spineps_rt.quality.verdict import GOOD, Quality, worst
 from spineps_rt.results import Result
 
+MOST_REASONS = 8
+"""That the table lists."""
 _SHOWN = {"semantic": "tiles", "instance": "cutouts"}
 
 
@@ -26,11 +29,26 @@ def closing_table(result: Result, paths: OutputPaths) -> str:
         ("engine", f"{n.kind}: {n.name} on {n.provider}, {n.samples} of {n.planned} {_SHOWN[n.kind]}")
         for n in result.networks
     ]
+    rows.insert(0, ("quality", verdict_line(result.quality)))
+    alarms = result.quality.alarms
+    rows += [(reason.verdict, reason.text) for reason in alarms[:MOST_REASONS]]
+    if len(alarms) > MOST_REASONS:
+        rows.append(("", f"and {len(alarms) - MOST_REASONS} more reasons: see the run record"))
     rows += [("warning", text) for text in result.warnings]
     rows += [("files", str(paths.semantic.parent))]
     rows += [("", path.name) for path in paths.all()]
     lines = [result.source.name, f"  {span(result)}", "", *_levels(result), ""]
     return "\n".join([*lines, *(f"  {key:<8} {value}" for key, value in rows)]) + "\n"
+
+
+def verdict_line(quality: Quality) -> str:
+    """Sum up a verdict: ``check: 2 reasons, at L5 and disc L4/L5``."""
+    alarms = quality.alarms
+    if not alarms:
+        return quality.verdict
+    places = list(dict.fromkeys(reason.place for reason in alarms))
+    shown = ", ".join(places[:4]) + (f" and {len(places) - 4} more" if len(places) > 4 else "")
+    return f"{quality.verdict}: {_count(len(alarms), 'reason', 'reasons')} ({shown})"
 
 
 def span(result: Result) -> str:
@@ -53,10 +71,12 @@ def _levels(result: Result) -> list[str]:
     lines = [f"  {'level':<8}{'vertebra':>10}{'disc below':>12}   (ml)"]
     for v in LEVEL_ORDER:
         disc = result.volumes.get(DISC_OFFSET + v)
+        doubt = worst(result.quality.places.get(n, GOOD) for n in (v, DISC_OFFSET + v))
         if v in result.volumes or disc:
             bone = f"{result.volumes[v]:.1f}" if v in result.volumes else "-"
             name = result.names.get(v, "-")
-            lines.append(f"  {name:<8}{bone:>10}{f'{disc:.1f}' if disc else '-':>12}")
+            line = f"  {name:<8}{bone:>10}{f'{disc:.1f}' if disc else '-':>12}"
+            lines.append(f"{line}   {doubt}" if doubt != GOOD else line)
     tubes = [
         (name, result.structure_volumes.get(label)) for name, label in (("cord", CORD), ("canal", CANAL))
     ]

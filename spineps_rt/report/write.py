@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from spineps_rt._version import __version__
+from spineps_rt.io.atomic import prepare_folder, write_together
 from spineps_rt.io.naming import OutputPaths
 from spineps_rt.io.nifti import encode_nifti
-from spineps_rt.io.streams import prepare_folder, write_together
 from spineps_rt.report import points_json
 from spineps_rt.report.record import run_record
 from spineps_rt.report.snapshot import Caption, render_snapshot
@@ -33,6 +33,8 @@ def write_outputs(result: Result, paths: OutputPaths) -> None:
         subtitle=span(result),
         footer=f"spineps-rt {__version__} · {', '.join(names)} · not a medical device, not for clinical use",
         names=result.names,
+        doubtful=result.quality.doubtful,
+        reasons=[f"{reason.verdict}: {reason.text}" for reason in result.quality.alarms],
     )
     image, semantic, instances = result.image, result.semantic, result.instances
     with ThreadPoolExecutor(2) as pool:  # packing and drawing release the interpreter lock

@@ -7,12 +7,21 @@ L6, a sacralised L5) cannot be told this way and shifts the names by one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from spineps_rt.kernels import relabel, statistics
-from spineps_rt.labels import DISC_OFFSET, ENDPLATE_OFFSET, SACRUM_INSTANCE, SPARE_INSTANCES, VERTEBRA_IDS
+from spineps_rt.labels import (
+    DISC_OFFSET,
+    ENDPLATE_OFFSET,
+    LEVEL_ORDER,
+    SACRUM_INSTANCE,
+    SPARE_INSTANCES,
+    VERTEBRA_IDS,
+)
 from spineps_rt.options import LabelingOptions
 
 SMALLEST_SACRUM_ML = 2.0
@@ -29,6 +38,9 @@ _NUMBERS = (*range(SACRUM_INSTANCE), *SPARE_INSTANCES)
 """0 and the ids in which reconciliation counts from the top."""
 
 
+_SAME = MappingProxyType({v: v for v in LEVEL_ORDER})
+
+
 @dataclass(frozen=True)
 class Levels:
     """Two masks and what the instances' numbers mean."""
@@ -41,6 +53,8 @@ class Levels:
     """True if the numbers are levels (counted from the sacrum), False if they count from the top."""
     warnings: tuple[str, ...]
     """What a reader of the names should know."""
+    renamed: Mapping[int, int]
+    """Number that a vertebra came with -> the one it has now; without those that were deleted."""
 
 
 def name_levels(
@@ -61,16 +75,16 @@ def name_levels(
         The masks, renumbered if a sacrum was found beside the lowest vertebra.
     """
     if options.count_from == "top":
-        return Levels(semantic, instances, anatomical=False, warnings=())
+        return Levels(semantic, instances, anatomical=False, warnings=(), renamed=_SAME)
     region = statistics.region_statistics(np.where(instances < DISC_OFFSET, instances, 0))
     vertebrae = [v for v in region.present if v in _NUMBERS]
     above = _above_the_sacrum(instances, region, vertebrae, affine)
     if not above:
-        return Levels(semantic, instances, anatomical=False, warnings=(_COUNTED,))
+        return Levels(semantic, instances, anatomical=False, warnings=(_COUNTED,), renamed=_SAME)
     shift = _LAST - _NUMBERS.index(above[-1])
     if _NUMBERS.index(above[0]) + shift < 1:
         text = f"{len(above)} vertebrae above the sacrum are too many to name; counted from the top instead"
-        return Levels(semantic, instances, anatomical=False, warnings=(text,))
+        return Levels(semantic, instances, anatomical=False, warnings=(text,), renamed=_SAME)
     false = [v for v in vertebrae if v not in above]
     removed = [offset + v for v in false for offset in (0, DISC_OFFSET, ENDPLATE_OFFSET)]
     table = np.arange(max(int(instances.max()), ENDPLATE_OFFSET + _NUMBERS[-1]) + 1, dtype=np.uint16)
@@ -81,7 +95,9 @@ def name_levels(
     warnings = (f"{len(false)} false vertebrae at or below the sacrum were deleted",) if false else ()
     if removed:
         semantic = np.where(np.isin(instances, removed), np.uint8(0), semantic)
-    return Levels(semantic, relabel.look_up(instances, table), anatomical=True, warnings=warnings)
+    renamed = {v: int(table[v]) for v in above}
+    named = relabel.look_up(instances, table)
+    return Levels(semantic, named, anatomical=True, warnings=warnings, renamed=renamed)
 
 
 _COUNTED = (

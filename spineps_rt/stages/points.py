@@ -47,8 +47,8 @@ def centroids(semantic: np.ndarray, instances: np.ndarray) -> Centroids:
     """
     if semantic.shape != instances.shape:
         raise ContractError(
-            f"semantic mask {semantic.shape} and instance mask {instances.shape} must have one shape; pass "
-            "both on the same grid"
+            f"Semantic mask {semantic.shape} and instance mask {instances.shape} must have one shape; pass "
+            "both on the same grid."
         )
     box = statistics.nonzero_box(instances)
     if box is None:

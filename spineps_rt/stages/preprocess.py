@@ -36,7 +36,6 @@ def preprocess(volume: Volume, options: PreprocessOptions = _DEFAULTS) -> Volume
         EmptyImageError: All voxels are equal.
             With the bias correction also: no voxel in the box reaches its threshold.
         NotFiniteError: The bias correction found NaN or infinity.
-        ContractError: An option of the bias correction is out of range.
     """
     result, image = padded(volume, options.pad, dtype="float32")
     whole = _is_integral(volume)
@@ -50,7 +49,7 @@ def preprocess(volume: Volume, options: PreprocessOptions = _DEFAULTS) -> Volume
     inside = image[box]
     if options.bias_field:
         start = [side.start for side in box]
-        correct_bias_field(inside, affine=shifted(volume.affine, start), options=options.n4)
+        correct_bias_field(inside, affine=shifted(volume.affine, start))
         if whole:
             np.trunc(inside, out=inside)
     if options.normalise:

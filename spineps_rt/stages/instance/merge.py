@@ -14,7 +14,9 @@ MOST_OVERLAP = 0.6
 """A couple whose voxels are taken by more than this fraction shows a vertebra that is already there."""
 
 
-def merge(predictions: Predictions, ranked: Mapping[Couple, float], shape: tuple[int, ...]) -> np.ndarray:
+def merge(
+    predictions: Predictions, ranked: Mapping[Couple, float], shape: tuple[int, ...]
+) -> tuple[np.ndarray, dict[int, Couple]]:
     """Merge couples into vertebrae (SPINEPS 2.1.3 ``merge_coupled_predictions``).
 
     A voxel belongs to a vertebra where two members of three agree; of a smaller or less sure couple one is
@@ -26,10 +28,10 @@ def merge(predictions: Predictions, ranked: Mapping[Couple, float], shape: tuple
         shape: Shape of the map.
 
     Returns:
-        Instance map, uint16, numbered in the order of writing.
+        Instance map, uint16, numbered in the order of writing, and the couple behind each number.
     """
     result = np.zeros(shape, dtype=np.uint16)
-    count = 0
+    written: dict[int, Couple] = {}
     for couple, agreement in ranked.items():
         window = hull(predictions[member].box for member in couple)
         votes = np.zeros([side.stop - side.start for side in window], dtype=np.uint8)
@@ -42,6 +44,6 @@ def merge(predictions: Predictions, ranked: Mapping[Couple, float], shape: tuple
         wanted, gained = int(np.count_nonzero(chosen)), int(np.count_nonzero(free))
         if (wanted - gained) / wanted > MOST_OVERLAP:
             continue
-        count += 1
-        here[free] = count
-    return result
+        written[len(written) + 1] = couple
+        here[free] = len(written)
+    return result, written

@@ -10,6 +10,7 @@ import numpy as np
 
 from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.kernels import morphology, relabel, statistics
+from spineps_rt.kernels.boxes import Box
 from spineps_rt.labels import CORPUS, CORPUS_INNER, DENS, SACRUM
 from spineps_rt.options import InstanceOptions
 from spineps_rt.stages import small_components, thresholds
@@ -47,6 +48,18 @@ class InstanceLimits:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How well the cutouts that show a vertebra agree about it."""
+
+    centre: tuple[float, ...]
+    """Of the vertebra, voxels of the mask."""
+    cutouts: int
+    """That show it, 1 to 3."""
+    dice: float
+    """Of one cutout's answer with the others', mean; 0 of a single cutout."""
+
+
+@dataclass(frozen=True)
 class InstanceAnswer:
     """What the stage found."""
 
@@ -54,6 +67,8 @@ class InstanceAnswer:
     """Vertebrae 1..n, uint16, of the mask's shape; numbered by how sure they are, not by height."""
     n_corpora: int
     """Vertebral bodies that were looked at, one cutout each."""
+    agreements: tuple[Agreement, ...]
+    """Of the vertebrae, in the order of their numbers."""
     warnings: tuple[str, ...]
     """What a reader of the result should know, a sentence each."""
 
@@ -106,12 +121,25 @@ def segment_instances(
     predictions, blank = cutouts.collect(
         windows, answers, size=tuple(limits.cutout), largest=options.largest_components
     )
-    merged = merge.merge(predictions, coupling.couples(predictions), cropped.shape)
-    merged, found = _finish(merged, _voxels(limits.vert_size_threshold, limits, size), options)
+    ranked = coupling.couples(predictions)
+    merged, written = merge.merge(predictions, ranked, cropped.shape)
+    merged, numbers, places = _finish(merged, _voxels(limits.vert_size_threshold, limits, size), options)
+    agreements = _agreements(places, [written[n] for n in numbers], ranked, box)
     instances = np.zeros(labels.shape, dtype=np.uint16)
     instances[box] = merged
     beside = [index for index, (_, met) in enumerate(placed) if not met]
-    return InstanceAnswer(instances, len(centres), _warnings(len(centres), found, beside, blank))
+    warnings = _warnings(len(centres), len(numbers), beside, blank)
+    return InstanceAnswer(instances, len(centres), agreements, warnings)
+
+
+def _agreements(
+    centres: np.ndarray, couples: list[coupling.Couple], ranked: Mapping[coupling.Couple, float], box: Box
+) -> tuple[Agreement, ...]:
+    first = [side.start for side in box]
+    return tuple(
+        Agreement(tuple((centre + first).tolist()), len(couple), ranked[couple])
+        for centre, couple in zip(centres, couples)
+    )
 
 
 def _check_limits(limits: InstanceLimits) -> None:
@@ -133,33 +161,37 @@ def _voxels(threshold: float, limits: InstanceLimits, spacing: Spacing) -> int:
     return max(int(scaled), thresholds.volume_in_voxels(LEAST_CLEANING_MM3, spacing))
 
 
-def _finish(merged: np.ndarray, minimum: int, options: InstanceOptions) -> tuple[np.ndarray, int]:
-    """Clean, fill and number the vertebrae."""
+def _finish(
+    merged: np.ndarray, minimum: int, options: InstanceOptions
+) -> tuple[np.ndarray, list[int], np.ndarray]:
+    """Clean, fill and number the vertebrae; also return the numbers that they had, and their centres."""
     if options.clean_small_components:
         merged = small_components.drop_small(merged, minimum=minimum)
     if options.fill_holes:
         merged = morphology.fill_holes(merged)
-    present = statistics.region_statistics(merged).present
+    regions = statistics.region_statistics(merged)
+    present = regions.present
     if not present:
         raise NoSpineError(
             "The instance network recognised no vertebra around the bodies of the semantic mask; check that"
             " the image shows a spine in the model's contrast and resolution."
         )
-    return relabel.map_labels(merged, {old: new for new, old in enumerate(present, 1)}), len(present)
+    renamed = relabel.map_labels(merged, {old: new for new, old in enumerate(present, 1)})
+    return renamed, present, regions.centroids[present]
 
 
 def _warnings(n_corpora: int, found: int, beside: list[int], blank: list[int]) -> tuple[str, ...]:
     """Say what may be wrong with the result; bodies are counted from 1, from the lowest upwards."""
-    said = []
+    warnings = []
     if n_corpora < FEW_CORPORA:
-        said.append(
+        warnings.append(
             f"Only {n_corpora} vertebral bodies were found; with fewer than {FEW_CORPORA} some may merge."
         )
-    said += [f"The cutout of body {index + 1} from below lies beside the spine." for index in beside]
-    said += [
+    warnings += [f"The cutout of body {index + 1} from below lies beside the spine." for index in beside]
+    warnings += [
         f"The instance network saw no vertebra at the centre of body {index + 1} from below."
         for index in blank
     ]
     if found < n_corpora:
-        said.append(f"{found} vertebrae were found, fewer than the {n_corpora} vertebral bodies.")
-    return tuple(said)
+        warnings.append(f"{found} vertebrae were found, fewer than the {n_corpora} vertebral bodies.")
+    return tuple(warnings)

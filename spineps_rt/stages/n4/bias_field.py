@@ -20,31 +20,30 @@ from spineps_rt.kernels import lattice as splines
 from spineps_rt.kernels.boxes import Box
 from spineps_rt.kernels.sharpen import blur_residual
 from spineps_rt.kernels.threads import each, slabs
-from spineps_rt.options import N4Options
 from spineps_rt.stages.n4.sample_grid import Axis, lay_axes
+from spineps_rt.stages.n4.settings import BINS, DEFAULTS, FWHM, WIENER_NOISE, N4Settings
 from spineps_rt.volume import bounding_box
 
-_DEFAULTS = N4Options()
 _SLAB_VOXELS = 1 << 20
 """Voxels whose field is held at once by a thread."""
 
 
-def correct_bias_field(image: np.ndarray, *, affine: np.ndarray, options: N4Options = _DEFAULTS) -> None:
+def correct_bias_field(image: np.ndarray, *, affine: np.ndarray, settings: N4Settings = DEFAULTS) -> None:
     """Divide an image by its bias field, in place.
 
     Args:
         image: 3-D float32, any orientation, any memory layout. Only the box of the voxels at or above
-            ``options.threshold`` is used and changed.
+            ``settings.threshold`` is used and changed.
         affine: (4, 4), voxel -> mm, NIfTI world axes.
-        options: How the field is found.
+        settings: How the field is found.
 
     Raises:
         EmptyImageError: No voxel reaches the threshold.
         NotFiniteError: The image holds NaN or infinity.
-        ContractError: The image is not 3-D float32, or an option is out of range.
+        ContractError: The image is not 3-D float32, or a setting is out of range.
         GeometryError: The affine is unusable.
     """
-    field = _estimate(image, affine, options)
+    field = _estimate(image, affine, settings)
     part = image[field.box]
 
     def divide(first: int, stop: int) -> None:
@@ -54,13 +53,13 @@ def correct_bias_field(image: np.ndarray, *, affine: np.ndarray, options: N4Opti
     each(divide, slabs(len(part), part.size))
 
 
-def n4_bias_field(image: np.ndarray, *, affine: np.ndarray, options: N4Options = _DEFAULTS) -> np.ndarray:
+def n4_bias_field(image: np.ndarray, *, affine: np.ndarray, settings: N4Settings = DEFAULTS) -> np.ndarray:
     """Estimate the bias field of an image: what :func:`correct_bias_field` divides by.
 
     Args:
         image: As for :func:`correct_bias_field`; it is not changed.
         affine: (4, 4), voxel -> mm, NIfTI world axes.
-        options: How the field is found.
+        settings: How the field is found.
 
     Returns:
         float32 of the image's shape, positive; 1 outside the box that the field was estimated in.
@@ -68,7 +67,7 @@ def n4_bias_field(image: np.ndarray, *, affine: np.ndarray, options: N4Options =
     Raises:
         EmptyImageError, NotFiniteError, ContractError, GeometryError: As :func:`correct_bias_field`.
     """
-    field = _estimate(image, affine, options)
+    field = _estimate(image, affine, settings)
     result = np.ones(image.shape, np.float32)
     part = result[field.box]
     for rows, values in field.slabs(0, len(part)):
@@ -96,34 +95,31 @@ class _Field:
             yield rows, np.exp(values, out=values)
 
 
-def _estimate(image: np.ndarray, affine: np.ndarray, options: N4Options) -> _Field:
-    _check(image, options)
+def _estimate(image: np.ndarray, affine: np.ndarray, settings: N4Settings) -> _Field:
+    _check(image, settings)
     affine = checked_affine(affine)
-    box = mask_box(image, options.threshold)
-    axes = lay_axes(image.shape, affine, box, options)
+    box = mask_box(image, settings.threshold)
+    axes = lay_axes(image.shape, affine, box, settings)
     sample = image[np.ix_(*(axis.samples for axis in axes))]
     logs = np.log(sample, out=np.zeros_like(sample), where=sample > 0)
-    lattice = _fit(logs, axes, options)
-    finest = 2 ** (len(options.iterations) - 1)
+    lattice = _fit(logs, axes, settings)
+    finest = 2 ** (len(settings.iterations) - 1)
     taps = [splines.taps(axis.voxels * finest, axis.spans * finest) for axis in axes]
     # first along the last two axes, so that a slab needs nothing but the pass along axis 0
     turned = splines.evaluate(lattice.transpose(1, 2, 0), taps[1:])
     return _Field(box, np.ascontiguousarray(turned.transpose(2, 0, 1)), taps[0])
 
 
-def _check(image: np.ndarray, options: N4Options) -> None:
+def _check(image: np.ndarray, settings: N4Settings) -> None:
     if image.ndim != 3 or image.dtype != np.float32:
-        raise ContractError(f"N4 corrects a 3-D float32 image; got {image.ndim}-D {image.dtype}")
-    if not options.iterations or min(options.iterations) < 0 or options.shrink < 1:
+        raise ContractError(f"N4 corrects a 3-D float32 image; got {image.ndim}-D {image.dtype}.")
+    if not settings.iterations or min(settings.iterations) < 0 or settings.shrink < 1:
         raise ContractError(
             f"N4 needs one level of iterations or more and a shrink factor of at least 1; got"
-            f" {options.iterations} and {options.shrink}"
+            f" {settings.iterations} and {settings.shrink}."
         )
-    if min(options.spline_mm, options.fwhm, options.noise) <= 0:
-        raise ContractError(
-            "spline distance, FWHM and Wiener noise are positive; got"
-            f" {options.spline_mm:g}, {options.fwhm:g} and {options.noise:g}"
-        )
+    if settings.spline_mm <= 0:
+        raise ContractError(f"The spline distance is positive; got {settings.spline_mm:g} mm.")
 
 
 def mask_box(image: np.ndarray, threshold: float) -> Box:
@@ -142,24 +138,24 @@ def mask_box(image: np.ndarray, threshold: float) -> Box:
     """
     low, high = float(image.min(initial=np.inf)), float(image.max(initial=-np.inf))
     if not np.isfinite((low, high)).all() and image.size:
-        raise NotFiniteError("the image holds NaN or infinity; N4 needs finite intensities.")
+        raise NotFiniteError("The image holds NaN or infinity; N4 needs finite intensities.")
     if high < threshold:
         raise EmptyImageError(
-            f"no voxel reaches {threshold:g}, below which N4 sees background; the brightest is {high:g}. "
+            f"No voxel reaches {threshold:g}, below which N4 sees background; the brightest is {high:g}. "
             "Scale the image up, or leave the bias field correction off."
         )
     return bounding_box(image, minimum=float(np.nextafter(np.float32(threshold), np.float32(-np.inf))))
 
 
-def _fit(logs: np.ndarray, axes: Sequence[Axis], options: N4Options) -> np.ndarray:
+def _fit(logs: np.ndarray, axes: Sequence[Axis], settings: N4Settings) -> np.ndarray:
     """Find the lattice of the log field, level after level, each with spans half as long."""
     lattice = np.zeros([axis.spans + splines.ORDER for axis in axes], np.float32)
     field = np.zeros_like(logs)
-    for level, iterations in enumerate(options.iterations):
+    for level, iterations in enumerate(settings.iterations):
         if level:
             lattice = splines.refine(lattice)
         taps = [splines.taps(axis.sampled * 2**level, axis.spans * 2**level) for axis in axes]
-        _fit_level(logs, (field, lattice), taps, iterations, options)
+        _fit_level(logs, (field, lattice), taps, iterations, settings)
     return lattice
 
 
@@ -168,7 +164,7 @@ def _fit_level(
     answer: tuple[np.ndarray, np.ndarray],
     taps: Sequence[splines.Taps],
     iterations: int,
-    options: N4Options,
+    settings: N4Settings,
 ) -> None:
     """Sharpen and fit until the field stands still; field and lattice change in place."""
     field, lattice = answer
@@ -176,13 +172,13 @@ def _fit_level(
     squares = [splines.project(np.ones(len(t.start)), [t._replace(weights=t.weights**2)]) for t in taps]
     total = squares[0][:, None, None] * squares[1][:, None] * squares[2]
     for _ in range(iterations):
-        residual = blur_residual(logs - field, bins=options.bins, fwhm=options.fwhm, noise=options.noise)
+        residual = blur_residual(logs - field, bins=BINS, fwhm=FWHM, noise=WIENER_NOISE)
         sums = splines.project(residual, fit)
         update = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
         step = splines.evaluate(update, taps)
         lattice += update
         field += step
-        if not _variation(step) > options.convergence:
+        if not _variation(step) > settings.convergence:
             return
 
 

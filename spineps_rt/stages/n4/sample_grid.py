@@ -12,8 +12,8 @@ from math import ceil, floor
 import numpy as np
 
 from spineps_rt.kernels.boxes import Box
-from spineps_rt.options import N4Options
 from spineps_rt.stages.n4 import itk_inverse
+from spineps_rt.stages.n4.settings import N4Settings
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Axis:
     """float64: positions of all voxels of the box in spans."""
 
 
-def lay_axes(shape: Sequence[int], affine: np.ndarray, box: Box, options: N4Options) -> list[Axis]:
-    """Lay whole spans over an image and keep every ``options.shrink``-th voxel.
+def lay_axes(shape: Sequence[int], affine: np.ndarray, box: Box, settings: N4Settings) -> list[Axis]:
+    """Lay whole spans over an image and keep every ``settings.shrink``-th voxel.
 
     ANTs pads the image to whole spans, half of it before. ITK shrinks what results. ANTs then fits the spline
     between the shrunk grid's first and last voxel and lays it between the padded one's, which reach a little
@@ -41,18 +41,18 @@ def lay_axes(shape: Sequence[int], affine: np.ndarray, box: Box, options: N4Opti
         shape: The image's.
         affine: (4, 4) float64, voxel -> mm, NIfTI world axes.
         box: The mask.
-        options: Spline distance and shrink factor.
+        settings: Spline distance and shrink factor.
 
     Returns:
         The three axes.
     """
     spacing, direction, origin = _itk_space(affine)
-    spans, before, padded = zip(*(_pad(n, mm, options.spline_mm) for n, mm in zip(shape, spacing)))
-    first = _first_samples((before, padded), (spacing, direction, origin), options.shrink)
+    spans, before, padded = zip(*(_pad(n, mm, settings.spline_mm) for n, mm in zip(shape, spacing)))
+    first = _first_samples((before, padded), (spacing, direction, origin), settings.shrink)
     axes = []
     for n in range(3):
-        kept = max(padded[n] // options.shrink, 1)
-        samples = first[n] + options.shrink * np.arange(kept)
+        kept = max(padded[n] // settings.shrink, 1)
+        samples = first[n] + settings.shrink * np.arange(kept)
         sampled = np.arange(kept) * (spans[n] / max(kept - 1, 1))
         voxels = np.arange(before[n], before[n] + shape[n]) * (spans[n] / max(padded[n] - 1, 1))
         inside = (samples >= box[n].start) & (samples < box[n].stop)

@@ -18,7 +18,7 @@ NOWHERE = -np.inf
 
 def attach_discs(
     semantic: np.ndarray, instances: np.ndarray, heights: dict[int, float], *, above_first: bool = True
-) -> tuple[np.ndarray, list[str]]:
+) -> tuple[np.ndarray, dict[int, int]]:
     """Write ``DISC_OFFSET + v`` into every disc component below vertebra v.
 
     A disc above all bodies gets the id before the topmost vertebra's. Where an instance has no body (the
@@ -31,20 +31,20 @@ def attach_discs(
         above_first: Leave instances without a body aside; else as SPINEPS.
 
     Returns:
-        New instance mask, and what a reader should know about it.
+        New instance mask, and the vertebrae that got another number of components than one.
     """
     ids, centres = _components(semantic, (labels.DISC,))
     if not centres:
-        return instances.copy(), []
+        return instances.copy(), {}
     known = _with_body(heights) if above_first else heights
     mapping = _owned(centres, known, labels.DISC_OFFSET, above_first=True)
     counts = Counter(mapping.values())
-    notes = []
+    odd = {}
     for vertebra in heights:
         got = counts[labels.DISC_OFFSET + vertebra]
         if got != 1 and vertebra not in (1, labels.SACRUM_INSTANCE):
-            notes.append(f"{labels.instance_name(vertebra)} got {got} disc components instead of one")
-    return _written(instances, ids, mapping), notes
+            odd[vertebra] = got
+    return _written(instances, ids, mapping), odd
 
 
 def attach_plates(
@@ -100,8 +100,8 @@ def body_heights(semantic: np.ndarray, instances: np.ndarray) -> dict[int, float
     vertebrae = [i for i in present if i in labels.LEVEL_ORDER]
     if not vertebrae:
         raise NoSpineError(
-            "structures of a spine were found but no vertebra; check that the scan shows one and that the "
-            "instance model fits the semantic model"
+            "Structures of a spine were found but no vertebra; check that the scan shows one and that the "
+            "instance model fits the semantic model."
         )
     bodies = statistics.region_statistics(instances * (semantic == labels.CORPUS), max(present))
     return {i: float(bodies.centroids[i, 1]) if bodies.sizes[i] else NOWHERE for i in vertebrae}

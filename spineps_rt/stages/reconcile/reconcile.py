@@ -17,6 +17,7 @@ from spineps_rt.errors import ContractError, NoSpineError
 from spineps_rt.kernels import statistics
 from spineps_rt.options import ReconcileOptions
 from spineps_rt.stages.reconcile import (
+    apart,
     articular,
     discs,
     endplates,
@@ -40,6 +41,10 @@ class Reconciled:
     """uint16: vertebra v, disc ``DISC_OFFSET + v``, endplates ``ENDPLATE_OFFSET + v``, 26, 80."""
     warnings: tuple[str, ...]
     """What a reader should look at, one sentence each."""
+    disc_counts: dict[int, int]
+    """Vertebra -> components of the disc below it, where that is not one."""
+    removed: tuple[apart.Removed, ...]
+    """What lay apart from the column."""
 
 
 def reconcile(
@@ -70,14 +75,14 @@ def reconcile(
     """
     if semantic.shape != instances.shape or semantic.ndim != 3:
         raise ContractError(
-            f"semantic mask {semantic.shape} and instance mask {instances.shape} must be 3-D, of one shape; "
-            "resample both to the input's grid first"
+            f"Semantic mask {semantic.shape} and instance mask {instances.shape} must be 3-D, of one shape; "
+            "resample both to the input's grid first."
         )
     options = options or ReconcileOptions()
     axes, signs = _to_pir(orientation)
     box = statistics.nonzero_box(semantic)
     if box is None:
-        raise NoSpineError("the semantic mask is empty: no spine was found in the field of view")
+        raise NoSpineError("The semantic mask is empty: no spine was found in the field of view.")
     turn = tuple(slice(None, None, sign) for sign in signs)
     sem = np.array(semantic[box].transpose(axes)[turn], np.uint8, order="C")
     inst = np.array(instances[box].transpose(axes)[turn], np.uint16, order="C")
@@ -87,16 +92,20 @@ def reconcile(
     height = 1 if options.split_top_by_height else axes.index(1)
     sign = 1 if options.split_top_by_height else signs[height]
     sem, inst, notes = _clean(sem, inst, options, (spacing, height, sign))
+    removed: tuple[apart.Removed, ...] = ()
+    if options.remove_apart:
+        turned = (spacing[axes[0]], spacing[axes[1]], spacing[axes[2]])
+        sem, inst, removed = apart.remove_apart(sem, inst, spacing=turned)
     inst, missed, more = _number(sem, inst, options)
     notes += more
     inst[np.isin(sem, list(sacrum_ids))] = labels.SACRUM_INSTANCE
     inst[sem == labels.METAL] = labels.METAL
     inst[sem == labels.DENS] = labels.C2_INSTANCE
-    sem, inst, more = _attach(sem, inst, missed, options)
+    sem, inst, odd, more = _attach(sem, inst, missed, options)
     full_sem, full_inst = np.zeros(shape, np.uint8), np.zeros(shape, np.uint16)
     full_sem[box].transpose(axes)[turn] = sem
     full_inst[box].transpose(axes)[turn] = inst
-    return Reconciled(full_sem, full_inst, tuple(notes + more))
+    return Reconciled(full_sem, full_inst, tuple(notes + more), odd, removed)
 
 
 def _clean(
@@ -112,7 +121,7 @@ def _clean(
     if options.fix_articular_inconsistency:
         inst = articular.unify(sem, inst)
     if options.assign_missing_components:
-        sem, inst, deleted = unassigned_bone.assign(sem, inst, from_bone_only=options.grow_from_bone_only)
+        sem, inst, deleted = unassigned_bone.assign(sem, inst)
         if deleted:
             notes.append(
                 f"{deleted} voxels of bone far from any vertebra were deleted from the semantic mask"
@@ -156,19 +165,20 @@ def _number(
 
 def _attach(
     sem: np.ndarray, inst: np.ndarray, missed: dict[int, float], options: ReconcileOptions
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Give discs and endplates their vertebra."""
+) -> tuple[np.ndarray, np.ndarray, dict[int, int], list[str]]:
+    """Give discs and endplates their vertebra; also say which has not one disc, and what else is odd."""
     heights = dict(sorted({**discs.body_heights(sem, inst), **missed}.items()))
     above = options.discs_above_first_body
-    inst, notes = discs.attach_discs(sem, inst, heights, above_first=above)
+    inst, odd = discs.attach_discs(sem, inst, heights, above_first=above)
     inst = discs.attach_plates(sem, inst, heights, above_first=above)
+    notes = []
     if not discs.is_split(sem):
         sem, deleted = endplates.split(sem, inst, keep_contested=options.keep_contested_endplates)
         if deleted:
             notes.append(
                 f"{deleted} endplate voxels next to a vertebra that they do not belong to were deleted"
             )
-    return sem, inst, notes
+    return sem, inst, odd, notes
 
 
 def _to_pir(orientation: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -176,5 +186,5 @@ def _to_pir(orientation: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...
     codes = tuple(orientation)
     axes = tuple(next((k for k, code in enumerate(codes) if code in pair), -1) for pair in _DIRECTIONS)
     if sorted(axes) != [0, 1, 2] or len(codes) != 3:
-        raise ContractError(f"axis codes must be one each of P/A, I/S and R/L; got {codes}")
+        raise ContractError(f"Axis codes must be one each of P/A, I/S and R/L; got {codes}.")
     return axes, tuple(1 if codes[k] == pair[0] else -1 for k, pair in zip(axes, _DIRECTIONS))

@@ -18,9 +18,7 @@ GROWTH = 2
 """Voxels by which instances grow into bone before its components are looked at."""
 
 
-def assign(
-    semantic: np.ndarray, instances: np.ndarray, *, from_bone_only: bool = False
-) -> tuple[np.ndarray, np.ndarray, int]:
+def assign(semantic: np.ndarray, instances: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     """Make bone and instances cover the same voxels.
 
     Instances first grow by :data:`GROWTH` voxels within bone. Each component of bone (18-connected) that is
@@ -30,14 +28,13 @@ def assign(
     Args:
         semantic: uint8, 3-D.
         instances: uint16, same shape.
-        from_bone_only: Let no instance grow from outside bone; SPINEPS lets the lowest in the first round.
 
     Returns:
         New semantic mask, new instance mask, which is zero outside bone, and how many voxels were deleted.
     """
     bone = bone_of(semantic)
     semantic = semantic.copy()
-    grown, orphans = _grow(instances, bone, from_bone_only)
+    grown, orphans = _grow(instances, bone)
     alone = np.zeros(grown.shape, np.uint8)
     alone.reshape(-1)[orphans] = 1
     box = statistics.nonzero_box(alone, margin=1)
@@ -65,16 +62,15 @@ def bone_of(semantic: np.ndarray) -> np.ndarray:
     return relabel.map_labels(semantic, dict.fromkeys(BONE, 1), keep_others=False)
 
 
-def _grow(instances: np.ndarray, bone: np.ndarray, from_bone_only: bool) -> tuple[np.ndarray, np.ndarray]:
+def _grow(instances: np.ndarray, bone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Grow instances into bone, looking at uncovered bone only, which is little.
 
     Equals ``morphology.dilate(instances, iterations=GROWTH, mask=bone)``, also in that the lowest instance
-    grows from outside bone in the first round, unless it may not. Cuts off what then lies outside bone.
+    grows from outside bone in the first round. Cuts off what then lies outside bone.
 
     Args:
         instances: uint16, 3-D.
         bone: uint8, same shape, 0 or 1.
-        from_bone_only: The lowest instance is no exception.
 
     Returns:
         New instance mask, and the flat indices of bone that is still uncovered.
@@ -87,9 +83,7 @@ def _grow(instances: np.ndarray, bone: np.ndarray, from_bone_only: bool) -> tupl
     for round_ in range(GROWTH):
         around = bare[:, None] + _steps(padded, 6)
         near = flat[around]
-        seeds = (near > 0) & (
-            (inside.reshape(-1)[around] > 0) | ((near == lowest) & (round_ == 0) & (not from_bone_only))
-        )
+        seeds = (near > 0) & ((inside.reshape(-1)[around] > 0) | ((near == lowest) & (round_ == 0)))
         best = np.where(seeds, near, np.iinfo(near.dtype).max).min(axis=1)
         reached = seeds.any(axis=1)
         flat[bare[reached]] = best[reached]

@@ -1,0 +1,1 @@
+"""Whether a graph answers as the network that it was made from."""

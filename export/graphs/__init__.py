@@ -1,0 +1,1 @@
+"""ONNX graphs: traced, checked, and rewritten in other precisions and batches."""
