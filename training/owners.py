@@ -12,9 +12,9 @@ import click
 import numpy as np
 import torch
 import torch.nn.functional as F
-from spineps_rt.export.onnx import LabelsToClasses
 
 from spineps_rt import labels as L
+from spineps_rt.export.checkpoints.instance_unet import LabelsToClasses
 from training import cutouts, derive, folders, spider
 from training.halves import HalfUnet
 from training.instance import patients

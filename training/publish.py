@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 import torch
-from spineps_rt.export.folder import write_model
-from spineps_rt.export.onnx import to_onnx
 
+from spineps_rt.export.folder import write_model
+from spineps_rt.export.graphs.trace import to_onnx
 from spineps_rt.labels import SEMANTIC_CLASSES
 from training import cutouts, folders, owners, plans, stacks
 from training.folded import Tile

@@ -15,9 +15,9 @@ import click
 import numpy as np
 import torch
 import torch.nn.functional as F
-from spineps_rt.export.networks import build_semantic
 
 from spineps_rt import labels as L
+from spineps_rt.export.checkpoints.plans import build_semantic
 from training import folders, plans, samples, slices, spider
 from training.prepare import SAMPLES
 from training.pseudo import possible_sacrum, without_low_cord
