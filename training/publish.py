@@ -23,8 +23,8 @@ from training.release import ENGINES, INTENDED_USE, LICENCE
 from training.sagittal import WEIGHTS
 
 NAME, INSTANCE_NAME = "t2w_slices", "instance_halves"
-PATCH = (8, 320, 320)
-"""Tile in network order R, I, P: a 300 mm field of eight slices."""
+PATCH = (20, 192, 160)
+"""Tile in network order R, I, P: all slices of most scans, so that tiles beside the spine can be left out."""
 STEP = 0.75
 ACROSS = (1.8, 6.0)
 """mm: scans keep their own slices in this range."""

@@ -243,7 +243,7 @@ def test_list_goes_on_after_a_damaged_model(command, models, source):
     (models / "a" / "manifest.json").write_text("[]")
     code, out, _ = command("list")
     assert code == 0
-    assert ["damaged:" in line for line in out.splitlines()] == [False, False, True, False]
+    assert ["damaged:" in line for line in out.splitlines()] == [False, False, False, False, True, False]
 
 
 def test_show_tells_the_figures_of_the_embedded_models(command):
