@@ -35,7 +35,7 @@ def main(scan: Path, out: Path, *, as_spineps: bool, bias_field: bool, device: s
     )
     paths = output_paths(scan, out)
     with Pipeline(options=options) as pipeline:
-        write_outputs(pipeline.run(scan), paths)
+        write_outputs(pipeline.run(scan), paths, overwrite=True)
     spent = cost()
     shutil.copy(paths.semantic, out / "spine.nii.gz")
     shutil.copy(paths.instances, out / "vert.nii.gz")

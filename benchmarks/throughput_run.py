@@ -90,7 +90,7 @@ def _take(pipeline: Pipeline, scans: tuple[Path, ...], folder: Path, mode: str) 
         return prepared[0], pipeline.predict(prepared[1])
 
     def finish(predicted: tuple[Path, Predicted]) -> None:
-        write_outputs(pipeline.finish(predicted[1]), output_paths(predicted[0], folder))
+        write_outputs(pipeline.finish(predicted[1]), output_paths(predicted[0], folder), overwrite=True)
 
     stages = ThreeStages(prepare, predict, finish)
     for done in (stages.one_by_one if mode == "after" else stages.overlap)(scans):

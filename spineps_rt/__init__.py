@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spineps_rt.errors import SpinepsError
     from spineps_rt.io.naming import output_paths
     from spineps_rt.io.nifti import read_nifti
+    from spineps_rt.io.sets import require_complete
     from spineps_rt.options import Options
     from spineps_rt.pipeline import Pipeline, segment
     from spineps_rt.report.write import write_outputs
@@ -29,6 +30,7 @@ _HOME = {
     "Volume": "volume",
     "output_paths": "io.naming",
     "read_nifti": "io.nifti",
+    "require_complete": "io.sets",
     "segment": "pipeline",
     "write_outputs": "report.write",
 }
@@ -42,6 +44,7 @@ __all__ = [
     "__version__",
     "output_paths",
     "read_nifti",
+    "require_complete",
     "segment",
     "write_outputs",
 ]

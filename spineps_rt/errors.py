@@ -111,6 +111,12 @@ class QualityError(SpinepsError):
     exit_code = 25
 
 
+class IncompleteSetError(SpinepsError):
+    """Results are not whole: a file is missing, or is not the one that the run record vouches for."""
+
+    exit_code = 26
+
+
 class ContractError(SpinepsError):
     """An array's shape or type is not what the model's contract or a function demands."""
 

@@ -80,7 +80,7 @@ class Source:
     """Where a scan came from."""
 
     name: str
-    """File name without its folder."""
+    """File name without its folder, as it can be printed."""
     sha256: str | None
     """Of the file; None for a volume that was handed over in memory."""
 

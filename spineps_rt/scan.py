@@ -8,6 +8,7 @@ from spineps_rt.errors import GeometryError
 from spineps_rt.geometry import plane_of
 from spineps_rt.io.naming import split_name
 from spineps_rt.io.nifti import check_signal, read_nifti_and_digest
+from spineps_rt.io.streams import printable
 from spineps_rt.models import SemanticModel
 from spineps_rt.results import Source
 from spineps_rt.volume import Volume
@@ -32,7 +33,7 @@ def read_scan(scan: Volume | str | Path) -> tuple[Volume, Source]:
         check_signal(scan.array, "The volume")
         return scan, Source("volume", None)
     image, digest = read_nifti_and_digest(scan)
-    return image, Source(Path(scan).name, digest)
+    return image, Source(printable(Path(scan).name), digest)
 
 
 def check_scan(image: Volume, model: SemanticModel, *, any_plane: bool) -> None:

@@ -89,5 +89,6 @@ def run_cli(monkeypatch, capsys):
         return left.value.code or 0, out, err
 
     yield run
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -26,10 +26,10 @@ FILE_LINES, BODY_LINES, PARAMETERS = 300, 40, 6
 BUDGETS = {
     "root": 1010,
     "backends": 1170,
-    "cli": 1060,
+    "cli": 1190,
     "diagnostics": 470,
     "inference": 870,
-    "io": 540,
+    "io": 990,
     "kernels": 1570,
     "models": 760,
     "phantom": 1490,

@@ -54,6 +54,19 @@ def test_what_was_removed_is_told():
     assert sorted(done.levels.renamed.values()) == [20, 21, 22, 23, 24]
 
 
+def test_what_a_false_vertebra_below_the_sacrum_held_goes_with_it():
+    semantic, instances = spine()
+    semantic[36:46, 138:146, 3:9], instances[36:46, 138:146, 3:9] = L.CORPUS, 9
+    semantic[20:30, 138:146, 4:8] = L.SACRUM  # a crumb that hangs on the false one only
+    done = finished(semantic.copy(), instances.copy())
+    kept = done.levels.semantic
+    assert not kept[:48].any()
+    assert np.count_nonzero(kept == L.SACRUM) == np.count_nonzero(semantic[48:] == L.SACRUM)
+    assert any("sacrum apart from the column" in warning for warning in done.warnings)
+    as_spineps = finished(semantic.copy(), instances.copy(), AS_SPINEPS).levels.semantic
+    assert (as_spineps[20:30, 138:146, 4:8] == L.SACRUM).all()
+
+
 def test_masks_without_a_vertebra_are_an_error():
     nothing = np.zeros((20, 20, 6), np.uint8)
     with pytest.raises(NoSpineError):

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 from spineps_rt._version import __version__
+from spineps_rt.cli.process import INTERRUPTED, UNHEARD, listen, steady_streams, stop_listening
 from spineps_rt.errors import SpinepsError
-
-INTERRUPTED = 130
-"""Exit code after ctrl-C, as shells have it (128 + SIGINT)."""
+from spineps_rt.io.streams import printable
 
 _COMMANDS = {
     "run": ("spineps_rt.cli.run", "Segment scans: masks, centroids, a snapshot and a run record."),
+    "verify": ("spineps_rt.cli.verify", "Check that results are whole and those that were written."),
     "phantom": ("spineps_rt.cli.phantom", "Make an artificial spine scan with its truth."),
     "warmup": ("spineps_rt.cli.warmup", "Compile and load everything before the first scan."),
     "selftest": ("spineps_rt.cli.selftest", "Check every engine of this machine with a stored phantom."),
@@ -55,31 +53,27 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line; every error becomes one line on standard error and its own exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
+    lost = steady_streams()
     try:
-        code = cli.main(standalone_mode=False)
-    except SpinepsError as error:
-        click.echo(f"error: {error}", err=True)
-        code = error.exit_code
-    except click.Abort:  # what click makes of ctrl-C
-        code = _interrupted()
+        listen()
+        code = _run()
     except KeyboardInterrupt:
-        code = _interrupted()
+        code = INTERRUPTED
+    finally:
+        stop_listening()
+    sys.exit(code or (UNHEARD if sys.stdout in lost else 0))
+
+
+def _run() -> int:
+    try:
+        return cli.main(standalone_mode=False)
+    except SpinepsError as error:
+        click.echo(f"error: {printable(str(error))}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):  # click makes the one of the other
+        stop_listening()
+        click.echo("interrupted: a scan that was not finished left no file.", err=True)
+        return INTERRUPTED
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
-    sys.exit(code)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt; what half-built objects complain of while they are torn down is no news."""
-    sys.unraisablehook = lambda _: None
-    signal.default_int_handler(number, frame)
-
-
-def _interrupted() -> int:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second ctrl-C must not turn the exit into a traceback
-    click.echo("interrupted: a scan that was not finished left no file.", err=True)
-    return INTERRUPTED
+        return error.exit_code

@@ -6,12 +6,22 @@ from pathlib import Path
 
 import click
 
+from spineps_rt.errors import OutputError
 from spineps_rt.options import DEVICES
+
+
+def _folder(_context: click.Context, _option: click.Parameter, value: str | None) -> Path | None:
+    if value is not None and not value.strip():
+        raise OutputError(
+            "An empty name came with -o; give a folder for the results, . for the one you are in."
+        )
+    return None if value is None else Path(value)
+
 
 output_folder = click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=True, path_type=Path),
+    callback=_folder,
     metavar="DIR",
     help="Folder for the results [default: derivatives_seg beside each scan].",
 )

@@ -75,7 +75,7 @@ def phantom(
             (first, last or first), spacing=spacing, fov_mm=fov, variants=_parse(variants)
         )
     options = replace(options, orientation=tuple(orientation.upper()))  # type: ignore[arg-type]
-    _write(lib.make_phantom(options, seed=seed, contrast=look), paths)
+    _write(lib.make_phantom(options, seed=seed, contrast=look), paths, overwrite=overwrite)
     click.echo("\n".join(str(path) for path in paths))
 
 
@@ -123,7 +123,7 @@ def _value(name: str, value: str, default: object) -> object:
         raise ContractError(f"Variant {name}={value!r}: give a number.") from error
 
 
-def _write(phantom: Phantom, paths: list[Path]) -> None:
+def _write(phantom: Phantom, paths: list[Path], *, overwrite: bool) -> None:
     """Write image and truth, all of them or none."""
     from spineps_rt.io.atomic import write_together  # noqa: PLC0415
     from spineps_rt.io.nifti import encode_nifti  # noqa: PLC0415
@@ -132,5 +132,6 @@ def _write(phantom: Phantom, paths: list[Path]) -> None:
     arrays = (image, phantom.semantic.array, phantom.instance.array)
     compress = paths[0].name.endswith(".gz")
     write_together(
-        [(path, encode_nifti(a, like=phantom.image, compress=compress)) for path, a in zip(paths, arrays)]
+        [(path, encode_nifti(a, like=phantom.image, compress=compress)) for path, a in zip(paths, arrays)],
+        overwrite=overwrite,
     )

@@ -12,7 +12,9 @@ import click
 from spineps_rt.cli import options as shared
 from spineps_rt.cli.progress import ProgressDisplay
 from spineps_rt.errors import SpinepsError
-from spineps_rt.io.naming import OutputPaths, check_distinct, check_writable, output_paths
+from spineps_rt.io.naming import OutputPaths, check_distinct, check_folder_name, check_writable, output_paths
+from spineps_rt.io.sets import refuse_another
+from spineps_rt.io.streams import file_sha256, open_input, printable
 from spineps_rt.options import (
     COUNT_FROM,
     STRICT,
@@ -112,6 +114,7 @@ def run(
       spineps-rt run sub-x_T2w.nii.gz
       spineps-rt run *_T2w.nii.gz -o results --device cpu --threads 4
     """
+    check_folder_name(output)
     check_distinct(scans, output)
     options = Options(
         preprocess=PreprocessOptions(bias_field=bias_field),
@@ -127,20 +130,23 @@ def run(
         from spineps_rt.pipeline import Pipeline  # noqa: PLC0415 (numba and the engines; --help needs neither)
 
         with Pipeline(model, options=options) as pipeline:
-            failures += _segment_all(pipeline, accepted, progress, strict)
+            failures += _segment_all(pipeline, accepted, progress, strict, overwrite=overwrite)
     _conclude(scans, failures, quiet=quiet)
 
 
 def _accept(
     scans: tuple[Path, ...], folder: Path | None, *, overwrite: bool
 ) -> tuple[list[tuple[Path, OutputPaths]], list[Failure]]:
-    """Sort out before computing the scans whose results could not be written."""
+    """Sort out before computing the scans that cannot be opened or whose results could not be written."""
     accepted: list[tuple[Path, OutputPaths]] = []
     failures: list[Failure] = []
     for scan in scans:
         paths = output_paths(scan, folder)
         try:
+            open_input(scan).close()
             check_writable(paths, overwrite=overwrite)
+            if overwrite:
+                refuse_another(paths, scan.name, file_sha256(scan) if paths.shared else None)
         except SpinepsError as error:
             failures.append((scan, error))
         else:
@@ -149,14 +155,19 @@ def _accept(
 
 
 def _segment_all(
-    pipeline: Pipeline, scans: list[tuple[Path, OutputPaths]], progress: ProgressDisplay, strict: str | None
+    pipeline: Pipeline,
+    scans: list[tuple[Path, OutputPaths]],
+    progress: ProgressDisplay,
+    strict: str | None,
+    *,
+    overwrite: bool,
 ) -> list[Failure]:
     """Segment and write the scans, their stages side by side; collect what failed."""
     jobs = (
-        (progress.scan(scan.name, number, len(scans)), scan, paths)
+        (progress.scan(printable(scan.name), number, len(scans)), scan, paths)
         for number, (scan, paths) in enumerate(scans, 1)
     )
-    stages = _stages(pipeline, progress, strict)
+    stages = _stages(pipeline, progress, strict, overwrite=overwrite)
     failures: list[Failure] = []
     run = stages.overlap if len(scans) > 1 else stages.one_by_one
     for (scan, _), done in zip(scans, run(jobs)):
@@ -171,7 +182,7 @@ def _segment_all(
 
 
 def _stages(
-    pipeline: Pipeline, progress: ProgressDisplay, strict: str | None
+    pipeline: Pipeline, progress: ProgressDisplay, strict: str | None, *, overwrite: bool
 ) -> ThreeStages[Job, Any, Any, None]:
     """What is done with each scan: segment it, write its files, say what they hold."""
     from spineps_rt.overlap import ThreeStages  # noqa: PLC0415
@@ -190,7 +201,7 @@ def _stages(
         if strict:
             result.quality.demand(strict)
         report("write", 0.0)
-        write_outputs(result, paths)
+        write_outputs(result, paths, overwrite=overwrite)
         report("write", 1.0)
         progress.result(closing_table(result, paths))
 
@@ -214,9 +225,9 @@ def _conclude(scans: tuple[Path, ...], failures: list[Failure], *, quiet: bool) 
     ordered = sorted(failures, key=lambda failure: scans.index(failure[0]))
     for scan, error in ordered:
         prefix = f"{scan}: " if len(scans) > 1 and scan.name not in str(error) else ""
-        click.echo(f"error: {prefix}{error}", err=True)
+        click.echo(f"error: {printable(f'{prefix}{error}')}", err=True)
     if len(scans) > 1 and not quiet:
-        names = ", ".join(scan.name for scan, _ in ordered)
+        names = ", ".join(printable(scan.name) for scan, _ in ordered)
         done = len(scans) - len(failures)
         click.echo(f"{done} of {len(scans)} scans segmented; failed: {names}", err=True)
     raise click.exceptions.Exit(ordered[0][1].exit_code)

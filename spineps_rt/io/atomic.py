@@ -6,11 +6,12 @@ import contextlib
 import errno
 import os
 import secrets
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from spineps_rt.errors import ContractError, OutputError
+from spineps_rt.errors import ContractError, OutputError, OutputExistsError
+from spineps_rt.io.journal import Journal, claim, discard, journal_path, recover, remove_litter, same
+from spineps_rt.io.locks import exclusive, key_of, temporary_name, uninterrupted
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -26,47 +27,66 @@ def atomic_write(path: Path, data: bytes) -> None:
     write_together([(path, data)])
 
 
-def write_together(items: Sequence[tuple[Path, bytes]]) -> None:
+def write_together(
+    items: Sequence[tuple[Path, bytes]],
+    *,
+    overwrite: bool = True,
+    allowed: Callable[[], object] | None = None,
+) -> None:
     """Write several files so that all appear or none: every one is on the disk before the first is renamed.
 
-    An error or an interrupt between the renames takes back those already done.
+    One process at a time writes a set of files, known by the name of the first. An error or an interrupt
+    between the renames takes back those already done; if the process is killed there, the next one that
+    writes in the folder does the rest.
 
     Args:
-        items: (path, content); folders must exist, files there are replaced.
+        items: (path, content); all in one folder, which must exist.
+        overwrite: Files there are replaced; otherwise none is, even if it appeared just now.
+        allowed: Called when no other process can write the set any more; what it raises stops the writing.
 
     Raises:
+        OutputExistsError: One is there and ``overwrite`` is false; then none was written.
         OutputError: One cannot be written; then none was, and what was there before still is.
-        ContractError: A path comes twice.
+        ContractError: A path comes twice, or another folder.
     """
+    if not items:
+        return
     paths = [path for path, _ in items]
-    if len(set(paths)) < len(paths):
+    if len(set(paths)) < len(paths) or len({path.parent for path in paths}) != 1:
         raise ContractError(
-            f"Each output needs a path of its own; got {', '.join(map(str, paths))}. Name them apart."
+            f"Each output needs a path of its own, and all one folder; got {', '.join(map(str, paths))}. "
+            "Name them apart."
         )
-    with _staged(paths) as places:
+    for path in paths:
+        with output_errors(path):
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    with _staged(paths, overwrite=overwrite, allowed=allowed) as places:
         for place, (path, data) in zip(places, items):
             with output_errors(path):
-                if path.is_dir():
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-                _write_new(place, data)
+                write_new(place, data)
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Fill a folder under a hidden name beside its path; it gets its own when the context ends well.
 
     Args:
-        path: Where to; folders above it are made. What is there is replaced, at the end and at once.
+        path: Where to; folders above it are made.
+        overwrite: What is there is replaced, at the end and at once; otherwise it stays.
 
     Yields:
-        The folder to be filled, with files that are on the disk when they are written.
+        The folder to be filled by :func:`write_new`.
 
     Raises:
+        OutputExistsError: Something is there and ``overwrite`` is false.
         OutputError: It cannot be written; what was there before still is.
     """
-    with output_errors(path), _staged([path]) as (place,):
-        place.mkdir(parents=True)
-        yield place
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _staged([path], overwrite=overwrite) as (place,):
+            place.mkdir()
+            yield place
 
 
 def remove_folder(path: Path) -> None:
@@ -75,10 +95,28 @@ def remove_folder(path: Path) -> None:
     Raises:
         OutputError: It cannot be moved; then it is as it was.
     """
-    former = path.with_name(temporary_name())
-    with output_errors(path):
+    key = key_of(path)
+    former = path.with_name(temporary_name(key))
+    with output_errors(path), exclusive(path.parent, key):
         path.replace(former)
-    _discard(former)
+        discard(former)
+
+
+def settle(path: Path, *, finish: bool) -> None:
+    """Finish or take back what dead writers left in a folder, and remove their hidden files.
+
+    Args:
+        path: The first file of the set that is to be written next; its folder must exist.
+        finish: As :func:`spineps_rt.io.journal.recover` takes it, for that set.
+
+    Raises:
+        OutputError: The folder cannot be written, or another run is writing the set.
+    """
+    key = key_of(path)
+    with output_errors(path.parent), exclusive(path.parent, key) as alone:
+        if alone:
+            recover(path.parent, key, finish=finish)
+    remove_litter(path.parent)
 
 
 def prepare_folder(folder: Path) -> None:
@@ -87,13 +125,15 @@ def prepare_folder(folder: Path) -> None:
     Raises:
         OutputError: It cannot be created or written.
     """
-    probe = folder / temporary_name()
-    try:
-        with output_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            _write_new(probe, b"\0")
-    finally:
-        _discard(probe)
+    key = secrets.token_hex(6)
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder, key):
+            probe = folder / temporary_name(key)
+            try:
+                write_new(probe, b"\0")
+            finally:
+                discard(probe)
 
 
 @contextlib.contextmanager
@@ -110,56 +150,104 @@ def output_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _staged(paths: Sequence[Path]) -> Iterator[list[Path]]:
+def _staged(
+    paths: Sequence[Path], *, overwrite: bool, allowed: Callable[[], object] | None = None
+) -> Iterator[list[Path]]:
     """Give each path a hidden name beside it; what is there when the context ends well gets the path."""
-    moves = [_Move(path) for path in paths]
+    folder, key = paths[0].parent, key_of(paths[0])
+    with output_errors(folder), exclusive(folder, key) as alone:
+        if alone:
+            recover(folder, key, finish=overwrite)
+        moves = [_Move(path, path.with_name(temporary_name(key)), overwrite=overwrite) for path in paths]
+        for path in () if overwrite else paths:
+            if os.path.lexists(path):
+                raise _exists(path)
+        if allowed is not None:
+            allowed()
+        try:
+            yield [move.staged for move in moves]
+            _publish(moves, journal_path(folder, key))
+        finally:
+            if not os.path.lexists(journal_path(folder, key)):
+                for move in moves:
+                    discard(move.staged)
+                    discard(move.former)
+    remove_litter(folder)
+
+
+def _publish(moves: Sequence[_Move], journal: Path) -> None:
+    """Rename all or none; whoever finds the journal of a dead writer does the rest."""
+    noted = Journal([(move.staged, move.path) for move in moves], overwrite=moves[0].overwrite)
+    with uninterrupted():
+        try:
+            if len(moves) > 1 or moves[0].staged.is_dir():
+                with output_errors(moves[0].path):
+                    _write_journal(journal, noted)
+            for move in moves:
+                with output_errors(move.path):
+                    move.publish()
+        except BaseException:
+            for move in reversed(moves):
+                move.undo()
+            discard(journal)
+            raise
+        _sync_folder(journal.parent)
+        discard(journal)
+
+
+def _write_journal(path: Path, journal: Journal) -> None:
+    staged = journal.moves[0][0].with_suffix(".old")  # nobody has stepped aside yet
     try:
-        yield [move.staged for move in moves]
-        for move in moves:
-            with output_errors(move.path):
-                move.publish()
-        for folder in {path.parent for path in paths}:
-            _sync_folder(folder)
-    except BaseException:
-        for move in reversed(moves):
-            move.undo()
-        raise
+        write_new(staged, journal.encode())
+        _sync_folder(path.parent)
+        os.rename(staged, path)  # noqa: PTH104 (the moves alone are Path.replace)
+        _sync_folder(path.parent)
     finally:
-        for move in moves:
-            _discard(move.staged)
-    for move in moves:
-        _discard(move.former)
+        discard(staged)
 
 
 class _Move:
     """A file or folder on its way from a hidden name to its path, and the way back."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.staged = path, path.with_name(temporary_name())
-        self.former = self.staged.with_suffix(".old")
+    def __init__(self, path: Path, staged: Path, *, overwrite: bool) -> None:
+        self.path, self.staged, self.overwrite = path, staged, overwrite
+        self.former = staged.with_suffix(".old")
         self.begun = False
 
     def publish(self) -> None:
         """Put what is there aside and the new in its place."""
         self.begun = True
+        if not self.overwrite:
+            try:
+                claim(self.staged, self.path)
+            except FileExistsError:
+                self.begun = False
+                raise _exists(self.path) from None
+            return
         if os.path.lexists(self.path):
             self.path.replace(self.former)
         self.staged.replace(self.path)
 
     def undo(self) -> None:
         """Bring back what was there, wherever the way was left."""
-        if self.begun and not os.path.lexists(self.staged):
+        if self.begun and same(self.staged, self.path):
+            self.path.unlink()
+        elif self.begun and not os.path.lexists(self.staged):
             self.path.replace(self.staged)
         if os.path.lexists(self.former):
             self.former.replace(self.path)
 
 
-def temporary_name() -> str:
-    """Make up a hidden name for what is not whole yet."""
-    return f".spineps-rt-{secrets.token_hex(6)}.part"
+def _exists(path: Path) -> OutputExistsError:
+    return OutputExistsError(f"{path.parent} already holds {path.name}; pass --overwrite to replace.")
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet, and wait until it is on the disk.
+
+    Raises:
+        OSError: It is there, or cannot be written.
+    """
     # not tempfile: its files are private to the user, results follow the umask
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     with os.fdopen(descriptor, "wb") as handle:
@@ -176,14 +264,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _discard(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
 
 
 _REASONS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,8 @@ def open_input(path: Path) -> BinaryIO:
         raise MissingFileError(f"{path} does not exist; check the name and the folder.") from None
     except OSError as error:
         raise MissingFileError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+    except ValueError as error:
+        raise MissingFileError(f"{path!r} is no file's name ({error}); check it.") from error
 
 
 def unpacked(
@@ -79,6 +82,33 @@ def unpacked(
         ) from error
     except OSError as error:
         raise CorruptFileError(f"{name} cannot be read ({error.strerror}); copy it again.") from error
+
+
+def printable(text: str) -> str:
+    """Make a file's name fit for a message, a record, a picture: whatever is no text is shown by its code."""
+    return "".join(c if c.isprintable() else _code(c) for c in as_utf8(text))
+
+
+def as_utf8(name: str) -> str:
+    """Read a file's name as UTF-8, whatever this machine takes names for."""
+    try:
+        return os.fsencode(name).decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a message with more than names in it
+        return name
+
+
+def as_name(text: str) -> str:
+    """Turn what :func:`as_utf8` gave into the name that this machine knows the file by."""
+    try:
+        return os.fsdecode(text.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:  # what no name of a file gives
+        return text
+
+
+def _code(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte that is no UTF-8, as Python holds it
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 class _Watched:

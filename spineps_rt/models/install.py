@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spineps_rt.errors import ModelError, OutputExistsError
-from spineps_rt.io.atomic import atomic_write, new_folder, remove_folder
+from spineps_rt.io.atomic import new_folder, remove_folder, write_new
 from spineps_rt.models.archive import only
 from spineps_rt.models.manifest import MANIFEST, read_manifest
 from spineps_rt.models.resolve import embedded_folders, read_file
@@ -56,10 +56,10 @@ def install(folder: Path, *, name: str | None = None, overwrite: bool = False) -
     """
     model = read_manifest(folder)
     target = place_for(name or model.name, overwrite=overwrite)
-    with new_folder(target) as staged:
+    with new_folder(target, overwrite=overwrite) as staged:
         for file in model.files:
-            atomic_write(staged / file, read_file(model, file))
-        atomic_write(staged / MANIFEST, (folder / MANIFEST).read_bytes())
+            write_new(staged / file, read_file(model, file))
+        write_new(staged / MANIFEST, (folder / MANIFEST).read_bytes())
     return target
 
 

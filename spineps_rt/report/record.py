@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from importlib import metadata
@@ -13,23 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from spineps_rt._version import __version__
+from spineps_rt.io.sets import encode_record
 from spineps_rt.labels import structure_name
 from spineps_rt.machine import cores, now
 from spineps_rt.results import Result
 
-SCHEMA = 1
+SCHEMA = 2
 _PACKAGES = (
     *("numpy", "numba", "nibabel", "pillow"),
     *("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx"),
 )
 
 
-def run_record(result: Result, *, files: Iterable[str]) -> bytes:
-    """Describe a run.
+def run_record(result: Result, *, name: str, files: Mapping[str, bytes]) -> bytes:
+    """Describe a run, and vouch for its files.
 
     Args:
         result: The finished run.
-        files: Names of the files written beside the record.
+        name: The record's file name.
+        files: Name -> content of the files written beside the record.
 
     Returns:
         A JSON document, UTF-8.
@@ -62,11 +63,10 @@ def run_record(result: Result, *, files: Iterable[str]) -> bytes:
         "seconds": {stage.stage: round(stage.seconds, 3) for stage in result.stages},
         "total_seconds": round(sum(stage.seconds for stage in result.stages), 3),
         "peak_memory_mb": round(result.peak_bytes / 2**20, 1),
-        "files": list(files),
         "platform": platform_facts(),
         "exit": 0,
     }
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+    return encode_record(document, name, files)
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spineps_rt.io.naming import OutputPaths
+from spineps_rt.io.streams import printable
 from spineps_rt.labels import CANAL, CORD, DISC_OFFSET, LEVEL_ORDER, SACRUM_INSTANCE, VERTEBRAE
 from spineps_rt.quality.verdict import GOOD, Quality, worst
 from spineps_rt.results import Result
@@ -35,8 +36,8 @@ def closing_table(result: Result, paths: OutputPaths) -> str:
     if len(alarms) > MOST_REASONS:
         rows.append(("", f"and {len(alarms) - MOST_REASONS} more reasons: see the run record"))
     rows += [("warning", text) for text in result.warnings]
-    rows += [("files", str(paths.semantic.parent))]
-    rows += [("", path.name) for path in paths.all()]
+    rows += [("files", printable(str(paths.semantic.parent)))]
+    rows += [("", printable(path.name)) for path in paths.all()]
     lines = [result.source.name, f"  {span(result)}", "", *_levels(result), ""]
     return "\n".join([*lines, *(f"  {key:<8} {value}" for key, value in rows)]) + "\n"
 

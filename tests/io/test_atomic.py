@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -11,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from spineps_rt.errors import ContractError, MissingFileError, OutputError
-from spineps_rt.io import atomic, streams
+from spineps_rt.errors import ContractError, MissingFileError, OutputError, OutputExistsError
+from spineps_rt.io import atomic, journal, locks, streams
 
 PAYLOAD = bytes(range(256)) * 700
 
@@ -61,7 +63,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, failure, nt
         if len(calls) == nth:
             raise failure
 
-    monkeypatch.setattr(atomic, "_write_new", half)
+    monkeypatch.setattr(atomic, "write_new", half)
     with pytest.raises(OutputError if isinstance(failure, OSError) else KeyboardInterrupt):
         atomic.write_together(old_and_new(tmp_path))
     assert {n: (tmp_path / n).read_bytes() for n in names(tmp_path)} == {"a": b"old a", "c": b"old c"}
@@ -87,6 +89,150 @@ def test_a_failed_rename_leaves_what_was_there(tmp_path, monkeypatch, failure, w
     with pytest.raises(OutputError if isinstance(failure, OSError) else KeyboardInterrupt):
         atomic.write_together(old_and_new(tmp_path))
     assert {n: (tmp_path / n).read_bytes() for n in names(tmp_path)} == {"a": b"old a", "c": b"old c"}
+
+
+def test_nothing_is_replaced_unasked_even_if_it_appears_between_the_renames(tmp_path, monkeypatch):
+    true = os.link
+
+    def race(source, target, **options):
+        if target.name == "b":
+            target.write_bytes(b"another's")
+        true(source, target, **options)
+
+    monkeypatch.setattr(os, "link", race)
+    with pytest.raises(OutputExistsError, match="already holds b; pass --overwrite"):
+        atomic.write_together([(tmp_path / name, b"mine") for name in "abc"], overwrite=False)
+    assert {n: (tmp_path / n).read_bytes() for n in names(tmp_path)} == {"b": b"another's"}
+
+
+def test_without_hard_links_nothing_is_replaced_either(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    atomic.write_together([(tmp_path / name, b"first") for name in "ab"], overwrite=False)
+    (tmp_path / "a").unlink()
+    with pytest.raises(OutputExistsError, match="already holds b"):
+        atomic.write_together([(tmp_path / name, b"second") for name in "ab"], overwrite=False)
+    assert {n: (tmp_path / n).read_bytes() for n in names(tmp_path)} == {"b": b"first"}
+
+
+def test_a_folder_that_appears_while_another_is_filled_is_kept(tmp_path):
+    target = tmp_path / "model"
+    with pytest.raises(OutputExistsError), atomic.new_folder(target, overwrite=False) as place:
+        (place / "new").write_bytes(b"new")
+        target.mkdir()
+        (target / "old").write_bytes(b"old")
+    assert (names(tmp_path), names(target)) == (["model"], ["old"])
+
+
+def test_one_set_has_one_writer(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    with locks.exclusive(tmp_path, locks.key_of(tmp_path / "a")):
+        with pytest.raises(OutputError, match="Another run is writing these results"):
+            atomic.write_together([(tmp_path / "a", b"1"), (tmp_path / "b", b"2")])
+        atomic.write_together([(tmp_path / "c", b"another set")])
+    atomic.write_together([(tmp_path / "a", b"1")])
+    assert names(tmp_path) == ["a", "c"]
+
+
+def test_a_folder_for_each_set(tmp_path):
+    (tmp_path / "f").mkdir()
+    with pytest.raises(ContractError, match="all one folder"):
+        atomic.write_together([(tmp_path / "a", b""), (tmp_path / "f" / "b", b"")])
+
+
+DYING = """
+import os, pathlib, signal, sys
+from spineps_rt.io import atomic
+folder, nth, overwrite = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "True"
+calls = []
+def dying(true):
+    def call(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return true(*arguments, **options)
+    return call
+for name in ("rename", "replace", "link", "unlink", "open"):
+    setattr(os, name, dying(getattr(os, name)))
+atomic.write_together([(folder / name, b"new") for name in "abc"], overwrite=overwrite)
+print(len(calls))
+"""
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_whoever_dies_leaves_what_the_next_puts_right(tmp_path, overwrite):
+    """Killed before every single call that changes a name, of the whole writing."""
+    old = {"a": b"old", "c": b"old"} if overwrite else {}
+    new = dict.fromkeys("abc", b"new")
+    for nth in range(1, 60):
+        folder = tmp_path / str(nth)
+        folder.mkdir()
+        kept = {".spineps-rt-notes": b"not ours", ".part": b"x"}
+        for name, data in {**old, **kept}.items():
+            (folder / name).write_bytes(data)
+        words = [sys.executable, "-c", DYING, str(folder), str(nth), str(overwrite)]
+        done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
+        atomic.settle(folder / "a", finish=True)
+        found = {name: (folder / name).read_bytes() for name in names(folder)}
+        assert found in ({**old, **kept}, {**new, **kept}), nth
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert nth > 15
+    assert found == {**new, **kept}
+
+
+def test_a_set_that_replaced_nothing_can_be_taken_back(tmp_path):
+    staged = [tmp_path / locks.temporary_name(locks.key_of(tmp_path / "a")) for _ in "ab"]
+    for path in staged:
+        path.write_bytes(b"new")
+    noted = journal.Journal(list(zip(staged, (tmp_path / "a", tmp_path / "b"))), overwrite=False)
+    journal.journal_path(tmp_path, locks.key_of(tmp_path / "a")).write_bytes(noted.encode())
+    os.link(staged[0], tmp_path / "a")
+    atomic.settle(tmp_path / "a", finish=False)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("moves", [[["x", "y"]], [["../x", "y"]], [[".spineps-rt-000000000000.lock", "y"]]])
+def test_a_journal_moves_nothing_but_what_its_writer_staged(tmp_path, moves):
+    (tmp_path / "x").write_bytes(b"x")
+    path = journal.journal_path(tmp_path, locks.key_of(tmp_path / "a"))
+    path.write_text(json.dumps({"overwrite": True, "moves": moves}))
+    atomic.settle(tmp_path / "a", finish=True)
+    assert names(tmp_path) == ["x"]
+
+
+def test_hidden_files_of_writers_that_live_are_let_be(tmp_path):
+    key = locks.key_of(tmp_path / "other")
+    with locks.exclusive(tmp_path, key):
+        staged = tmp_path / locks.temporary_name(key)
+        staged.write_bytes(b"on its way")
+        atomic.write_together([(tmp_path / "a", b"1")])
+        assert staged.read_bytes() == b"on its way"
+    atomic.write_together([(tmp_path / "a", b"1")])
+    assert names(tmp_path) == ["a"]
+
+
+def test_signals_wait_for_the_renames(tmp_path, monkeypatch):
+    """Two of them while a failed set is taken back: what was there is back, and the first is heard then."""
+    true, calls = Path.replace, []
+
+    def stumble(self, target):
+        calls.append(target)
+        if len(calls) == 3:
+            raise OSError(errno.EIO, "Input/output error")
+        if len(calls) > 3:
+            signal.raise_signal(signal.SIGINT)
+        return true(self, target)
+
+    monkeypatch.setattr(Path, "replace", stumble)
+    with pytest.raises(KeyboardInterrupt):
+        atomic.write_together(old_and_new(tmp_path))
+    assert len(calls) > 4
+    assert {n: (tmp_path / n).read_bytes() for n in names(tmp_path)} == {"a": b"old a", "c": b"old c"}
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_full_disk_is_a_sentence(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spineps_rt.errors import OutputError, OutputExistsError
-from spineps_rt.io.naming import check_distinct, check_writable, output_paths
+from spineps_rt.io.naming import check_distinct, check_folder_name, check_writable, output_paths
 
 # Recorded from SPINEPS 2.1.3 with TPTBox 1.1.0 (output_paths_from_input), file by file.
 NAMES = {
@@ -42,6 +42,56 @@ def test_names_that_break_spineps_still_get_sane_ones():
     assert output_paths(Path("IM_0001")).semantic.name == "sub-IM-0001_mod-0001_seg-spine_msk.nii.gz"
 
 
+APART = [
+    *("sub-01_pre_T2w", "sub-01_post_T2w", "sub-01_T2w"),
+    *("sub-01_T1w_1", "sub-01_T2w_1", "T1w_1", "T2w_1"),
+    *("sub-01_T1w_run-1", "sub-01_T2w_run-1", "sub-01_run-1"),
+    *("sub-01_foo-1_T2w", "sub-01_foo-2_T2w", "sub-01_T2w_foo-1", "sub-01_T1w_foo-1"),
+    *("sub-01_acq-a_acq-b_T2w", "sub-01_acq-c_acq-b_T2w", "sub-01_acq-b_T2w"),
+    *("sub-01_seg-a_T2w", "sub-01_seg-b_T2w"),
+    *("sub-01_a_b_T2w", "sub-01_b_a_T2w", "sub-01_ab_T2w", "sub-01_a_T2w", "sub-02_a_T2w"),
+    *("a_pre_T2w", "a_post_T2w", "a-pre_T2w", "pre_acq-1_T2w", "post_acq-1_T2w"),
+]
+
+
+def test_names_keep_what_tells_two_scans_apart():
+    named = [output_paths(Path(f"{scan}.nii.gz")).all() for scan in APART]
+    assert len({path for paths in named for path in paths}) == 5 * len(APART)
+    check_distinct([Path(f"{scan}.nii.gz") for scan in APART], Path("out"))
+    assert named[0][0].name == "sub-01_mod-T2w_seg-spine_nameconflict-pre_msk.nii.gz"
+
+
+def test_a_scan_is_never_its_own_output(tmp_path):
+    own = output_paths(tmp_path / "sub-x_T2w.nii.gz", tmp_path).semantic
+    with pytest.raises(OutputError, match="no place for a scan"):
+        check_distinct([tmp_path / "sub-x_T2w.nii.gz", own], tmp_path / ".." / tmp_path.name)
+    assert own not in output_paths(own, tmp_path).all()
+    (tmp_path / "link_T2w.nii.gz").symlink_to(output_paths(tmp_path / "link_T2w.nii.gz", tmp_path).semantic)
+    with pytest.raises(OutputError, match="no place for a scan"):
+        check_distinct([tmp_path / "link_T2w.nii.gz"], tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mask.nii.gz", "MASK.NII", "file", "table.json", "x.png"])
+def test_a_file_is_no_folder_for_results(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="takes a folder"):
+        check_folder_name(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_may_be_called_as_it_likes(tmp_path):
+    (tmp_path / "odd.nii").mkdir()
+    for folder in (None, tmp_path / "odd.nii", tmp_path / "v1.2", tmp_path):
+        check_folder_name(folder)
+
+
+def test_names_that_no_disk_takes_are_refused(tmp_path):
+    check_writable(output_paths(tmp_path / f"sub-{'x' * 200}_T2w.nii.gz"), overwrite=False)
+    for letter in ("x", "\u00e4", "\udcff"):
+        with pytest.raises(OutputError, match=r"would have \d+ bytes, and names have at most 255"):
+            check_writable(output_paths(tmp_path / f"sub-{letter * 230}_T2w.nii.gz"), overwrite=False)
+
+
 def test_every_file_and_folder():
     paths = output_paths(Path("data/sub-x_T2w.nii.gz"))
     folder = Path("data/derivatives_seg")
@@ -62,6 +112,8 @@ def test_scans_that_would_overwrite_each_other_are_refused():
         check_distinct(same, Path("out"))
     with pytest.raises(OutputError):
         check_distinct([Path("sub-x_T2w.nii"), Path("sub-x_T2w.nii.gz")], None)
+    with pytest.raises(OutputError):
+        check_distinct([Path("a/sub-x_T2w.nii"), Path("b/../a/sub-x_T2w.nii.gz")], None)
 
 
 def test_results_that_are_there_are_kept(tmp_path):

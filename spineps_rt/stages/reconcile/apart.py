@@ -81,6 +81,31 @@ def remove_apart(
     return np.where(gone, np.uint8(0), semantic), np.where(gone, np.uint16(0), instances), told
 
 
+def remove_crumbs(
+    semantic: np.ndarray, instances: np.ndarray, *, spacing: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray, dict[int, float]]:
+    """Take away pieces that neither hold a vertebra's body nor lie near one that does, in any orientation.
+
+    For masks whose false vertebrae went after :func:`remove_apart`: what lay near these lies apart now.
+
+    Args:
+        semantic: uint8, 3-D.
+        instances: uint16, same shape, vertebrae by their ids.
+        spacing: mm, an axis each.
+
+    Returns:
+        Both masks, new where something was removed, and millilitres of each structure that was.
+    """
+    bodies = np.isin(semantic, _BODY) & np.isin(instances, list(L.VERTEBRAE))
+    gone = _loose(semantic, bodies, spacing)
+    if not gone.any():
+        return semantic, instances, {}
+    sizes = np.bincount(semantic[gone])
+    voxel_ml = float(np.prod(spacing)) / 1000
+    lost = {int(k): float(sizes[k]) * voxel_ml for k in np.flatnonzero(sizes)}
+    return np.where(gone, np.uint8(0), semantic), np.where(gone, np.uint16(0), instances), lost
+
+
 class _Bodies:
     """The pieces of all instances' bodies."""
 
@@ -210,12 +235,24 @@ def _loose(semantic: np.ndarray, bodies: np.ndarray, spacing: tuple[float, ...])
         changed = False
         for piece in list(waiting):
             box = tuple(slice(max(a - r, 0), b + r) for (a, b), r in zip(regions.boxes[piece], reach))
-            if known[box].any():
+            if known[box].any() and (known[box] & _widened(pieces[box] == piece, reach)).any():
                 own = regions.box(piece)
                 known[own] |= pieces[own] == piece
                 waiting.remove(piece)
                 changed = True
     return np.isin(pieces, waiting) if waiting else np.zeros(semantic.shape, np.bool_)
+
+
+def _widened(mask: np.ndarray, reach: list[int]) -> np.ndarray:
+    """A mask grown by so many voxels along each axis."""
+    for axis, steps in enumerate(reach):
+        wide = mask.copy()
+        for step in range(1, steps + 1):
+            ahead, back = (np.moveaxis(one, axis, 0) for one in (wide, mask))
+            ahead[step:] |= back[:-step]
+            ahead[:-step] |= back[step:]
+        mask = wide
+    return mask
 
 
 def _high_sacrum(
