@@ -127,10 +127,13 @@ def phantoms(pipeline: Pipeline) -> dict[str, float]:
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder with spider/ and real/.")
 @click.option("--only", default="", help="Measure scans whose name starts so; keep the other figures.")
 @click.option("--model", type=click.Path(path_type=Path), help="Model folder; the embedded ones otherwise.")
+@click.option("--average", type=int, default=1, show_default=True, help="SPIDER slices averaged into one.")
 @click.option("--threads", type=int, default=0)
 @click.option("--bias-field/--no-bias-field", default=PreprocessOptions.bias_field, show_default=True)
 @click.option("--save/--no-save", default=True, show_default=True)
-def main(data: Path, only: str, model: Path | None, threads: int, *, bias_field: bool, save: bool) -> None:
+def main(
+    data: Path, only: str, model: Path | None, average: int, threads: int, *, bias_field: bool, save: bool
+) -> None:
     """Run every scan and print mean figures per set."""
     known = json.loads(RESULTS.read_text()) if only and RESULTS.exists() else {}
     rows: dict[str, dict[str, Any]] = known.get("scans", {})
@@ -143,8 +146,8 @@ def main(data: Path, only: str, model: Path | None, threads: int, *, bias_field:
         for number in spider.HELD_OUT:
             name = f"spider-{number}"
             if name.startswith(only):
-                result = pipeline.run(load(data / "spider" / f"{name}_T2w.nii.gz"))
-                truth = label_slices(data / "spider" / f"{name}_label.nii.gz", 1)
+                result = pipeline.run(load(data / "spider" / f"{name}_T2w.nii.gz", average=average))
+                truth = label_slices(data / "spider" / f"{name}_label.nii.gz", average)
                 rows[name] = _report(name, result, score_spider(result, truth))
         for path in sorted((data / "real").glob("*_label.nii.gz")):
             name = path.name.removesuffix("_label.nii.gz")

@@ -32,6 +32,8 @@ EXACT = 16
 """``EXACT + class`` allows that class alone (phantoms)."""
 SACRAL_CANAL = EXACT + len(L.SEMANTIC_CLASSES)
 """Canal of phantoms within the sacrum: canal or nothing, since experts end it somewhere there."""
+NOT_SACRUM = SACRAL_CANAL + 1
+"""Anything but sacrum: what lies outside a sacrum drawn by hand."""
 ABOVE_SACRUM = 28
 """Rows (26 mm) above the centre of the lowest disc that the sacrum's processes may reach."""
 
@@ -48,13 +50,15 @@ _SETS: dict[int, tuple[int, ...]] = {
 
 
 def _allowed() -> np.ndarray:
-    table = np.zeros((SACRAL_CANAL + 1, len(L.SEMANTIC_CLASSES)), bool)
+    table = np.zeros((NOT_SACRUM + 1, len(L.SEMANTIC_CLASSES)), bool)
     for code, labels in _SETS.items():
         table[code, [CLASS[label] for label in labels]] = True
         table[code + RIM, [CLASS[label] for label in (*labels, L.ENDPLATE)]] = True
     for index in range(len(L.SEMANTIC_CLASSES)):
         table[EXACT + index, index] = True
     table[SACRAL_CANAL, [0, CLASS[L.CANAL]]] = True
+    table[NOT_SACRUM] = True
+    table[NOT_SACRUM, CLASS[L.SACRUM]] = False
     return table
 
 

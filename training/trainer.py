@@ -79,7 +79,8 @@ class Trainer:
         self.optimiser.step()
         keep = min(0.998, self.step / (self.step + 10))
         for key, value in self.network.state_dict().items():
-            self.average[key].lerp_(value, 1 - keep)
+            if value.is_floating_point():
+                self.average[key].lerp_(value, 1 - keep)
         return float(loss.detach()), float(dice)
 
     def save(self) -> None:
