@@ -88,7 +88,7 @@ def measured(graph: bytes, target: str, precision: str, repeats: int) -> dict[st
         "engine_mb": len(built[-1].engine) / 1e6,
         "activation_mb": report["activation_bytes"] / 1e6,
         "layers": len(report["layers"]),
-        "layer_dtypes": dict(Counter(layer["dtype"] for layer in report["layers"])),
+        "layer_dtypes": dict(Counter(layer["dtype"] for layer in report["layers"] if "dtype" in layer)),
         "rewritten": report["settings"]["rewritten"],
     }
 

@@ -37,7 +37,8 @@ class OwnersOfLabels(LabelsToClasses):
 
     def forward(self, labels: torch.Tensor) -> torch.Tensor:
         """Map uint8 (N, 1, P, I, R) labels to uint8 (N, P, I, R) classes."""
-        return super().forward(labels) * (labels[:, 0] > 0).to(torch.uint8)
+        inside = labels.to(torch.int32)[:, 0] > 0
+        return torch.where(inside, self.classes(labels), 0).to(torch.uint8)
 
 
 def loss_of(logits: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -133,9 +133,13 @@ class LabelsToClasses(nn.Module):
 
     def forward(self, labels: torch.Tensor) -> torch.Tensor:
         """Map uint8 (N, 1, P, I, R) labels to uint8 (N, P, I, R) classes."""
+        return self.classes(labels).to(torch.uint8)
+
+    def classes(self, labels: torch.Tensor) -> torch.Tensor:
+        """As :meth:`forward`, int64: TensorRT takes uint8 at a network's ends only."""
         wide = labels.to(torch.int32)
         wide = torch.where(wide < self.labels, wide, 0)
         if not self.one_hot:
-            return self.network(wide.to(torch.float32) / ONE_CHANNEL_LABELS).argmax(1).to(torch.uint8)
+            return self.network(wide.to(torch.float32) / ONE_CHANNEL_LABELS).argmax(1)
         one_hot = torch.eq(wide, self.ids).to(torch.float32)
-        return self.network(one_hot).argmax(1).to(torch.uint8)
+        return self.network(one_hot).argmax(1)
