@@ -23,6 +23,7 @@ def page(document: dict[str, Any]) -> str:
         "Answers are equal unless said otherwise. Figures are million voxels a second, medians of "
         "alternating runs (who takes over 0.2 s ran three times, over 1 s once); in brackets how many "
         "times as fast as the best library. Libraries see the same cores as the kernels; most use one.",
+        document.get("note", ""),
         "## Where a library is faster, or answers differently",
         bullets(losses(document)),
         *blocks,
