@@ -470,7 +470,7 @@ def test_the_command_makes_variants_or_says_what_is_wrong(tmp_path):
     assert done.exit_code == 0, done.output
     assert "fp16 against float32" in done.output
     assert list(json.loads((tmp_path / "out" / "manifest.json").read_text())["variants"]) == ["fp16"]
-    for wrong in (["export"], ["export", "model", "x"], ["export", "model", "x", "-o", "y", "--scan", "z"]):
+    for wrong in (["export", "model", "x"], ["export", "model", "x", "-o", "y", "--scan", "z"]):
         assert run(cli, wrong).exit_code == 2
 
 
